@@ -1,0 +1,263 @@
+// Package journal is the worker's memory: an append-only, hash-chained log of
+// events in a bbolt file, and the state that folding them gives.
+//
+// Read event.go for what can happen and state.go for what it means; the other
+// files only make the two durable.
+package journal
+
+import "encoding/json"
+
+// Event is one thing that happened. The set is sealed: every event type is in
+// this file, in the order of a job's life, and [Apply] knows all of them.
+//
+// Events are facts and decisions in the past tense. A decision is appended
+// before it is acted on, so that a restarted worker knows what it had in hand.
+type Event interface {
+	// Job is the job that the event belongs to, 0 when it belongs to none.
+	Job() uint64
+	// kind is the name under which the event is stored. It never changes.
+	kind() Kind
+}
+
+// Kind names an event type in the stored record.
+type Kind string
+
+// KindOf gives the name under which an event is stored.
+func KindOf(event Event) Kind { return event.kind() }
+
+// The worker itself.
+type (
+	// WorkerStarted: a worker process opened the journal and took it over; every
+	// attempt that was running under the process before is over.
+	WorkerStarted struct {
+		WorkerID string `json:"worker_id"`
+		Version  string `json:"version"`
+		PID      int    `json:"pid"`
+	}
+
+	// WorkerStopped: the worker closed the journal in good order.
+	WorkerStopped struct {
+		Reason string `json:"reason"`
+	}
+)
+
+// Environments.
+type (
+	// EnvironmentRequested: the Sentinel asked for an environment; its lockfile
+	// is kept, so that it can be built again after a crash or an eviction.
+	EnvironmentRequested struct {
+		EnvHash       string `json:"env_hash"`
+		Lockfile      Digest `json:"lockfile"`
+		PythonVersion string `json:"python_version,omitempty"`
+	}
+
+	// EnvironmentReady: the environment is complete on disk and its locked
+	// packages were imported from it.
+	EnvironmentReady struct {
+		EnvHash     string `json:"env_hash"`
+		Interpreter string `json:"interpreter"`
+		Cached      bool   `json:"cached"`
+	}
+
+	// EnvironmentFailed: the build ended without an environment.
+	EnvironmentFailed struct {
+		EnvHash string `json:"env_hash"`
+		Reason  string `json:"reason"`
+	}
+
+	// EnvironmentEvicted: the environment is to be removed from disk to make room.
+	EnvironmentEvicted struct {
+		EnvHash string `json:"env_hash"`
+	}
+)
+
+// A job's life.
+type (
+	// JobAccepted: a DISPATCH was taken on. Generation 1 is the first under this
+	// job id; a higher one takes the place of the generation before it.
+	JobAccepted struct {
+		JobID      uint64  `json:"job_id"`
+		Generation uint32  `json:"generation"`
+		Spec       JobSpec `json:"spec"`
+		// Origin says why a new generation began.
+		Origin Origin `json:"origin"`
+	}
+
+	// AttemptStarted: the job is about to be run in a guest process.
+	AttemptStarted struct {
+		Attempt
+		Interpreter string `json:"interpreter"`
+	}
+
+	// GuestStarted: the guest process of the attempt exists.
+	GuestStarted struct {
+		Attempt
+		Guest Guest `json:"guest"`
+	}
+
+	// AttemptInterrupted: the attempt ended through no fault of the plugin (the
+	// worker stopped or crashed); the job waits for its next attempt.
+	AttemptInterrupted struct {
+		Attempt
+		Reason string `json:"reason"`
+	}
+
+	// OutputSealed: all rows of the attempt are durable in staging; from here the
+	// job can only go forward, and a restart publishes instead of running again.
+	OutputSealed struct {
+		Attempt
+		Outputs []Output         `json:"outputs"`
+		Metrics map[string]int64 `json:"metrics"`
+	}
+
+	// AbortRequested: the Sentinel wants the job stopped; it will conclude FAILED.
+	AbortRequested struct {
+		JobID      uint64 `json:"job_id"`
+		Generation uint32 `json:"generation"`
+	}
+
+	// JobConcluded: the job has its result, and its receipt is owed to the Sentinel.
+	JobConcluded struct {
+		JobID      uint64  `json:"job_id"`
+		Generation uint32  `json:"generation"`
+		Receipt    Receipt `json:"receipt"`
+	}
+
+	// ReceiptSent: the receipt was written to a connection; whether the Sentinel
+	// took it is not known.
+	ReceiptSent struct {
+		JobID      uint64 `json:"job_id"`
+		Generation uint32 `json:"generation"`
+		Connection uint64 `json:"connection"`
+	}
+
+	// ReceiptConfirmed: there is evidence that the Sentinel took the receipt.
+	ReceiptConfirmed struct {
+		JobID      uint64 `json:"job_id"`
+		Generation uint32 `json:"generation"`
+		Evidence   string `json:"evidence"`
+	}
+)
+
+// JobSpec is what a DISPATCH asks for. The plugin's source is kept as a blob.
+type JobSpec struct {
+	Plugin        string     `json:"plugin"`
+	FilePath      string     `json:"file_path"`
+	FileVersionID int64      `json:"file_version_id"`
+	EnvHash       string     `json:"env_hash"`
+	ArtifactHash  string     `json:"artifact_hash,omitempty"`
+	Source        Digest     `json:"source"`
+	Sinks         []SinkSpec `json:"sinks"`
+}
+
+// SinkSpec is one output of a job, as the Sentinel configured it.
+type SinkSpec struct {
+	Topic  string          `json:"topic"`
+	URI    string          `json:"uri"`
+	Mode   string          `json:"mode"`
+	Schema json.RawMessage `json:"schema_def,omitempty"` // kept for audit; nothing reads it yet
+}
+
+// Origin is why a generation of a job began.
+type Origin string
+
+const (
+	OriginNew     Origin = "new"     // first dispatch under this job id
+	OriginRetry   Origin = "retry"   // the same job, dispatched again after its receipt was taken
+	OriginChanged Origin = "changed" // the same job id with other content
+)
+
+// Attempt names one run of one generation of a job. Attempts count from 1.
+type Attempt struct {
+	JobID      uint64 `json:"job_id"`
+	Generation uint32 `json:"generation"`
+	Attempt    uint32 `json:"attempt"`
+}
+
+// Guest is a process, told apart from a later one with the same pid by its
+// start time (in the unit of the operating system; only compared, never shown).
+type Guest struct {
+	PID       int    `json:"pid"`
+	StartTime uint64 `json:"start_time"`
+	// Marker is the value of the environment variable CASPARIAN_GUEST, which every
+	// process of the guest's tree inherits.
+	Marker string `json:"marker,omitempty"`
+}
+
+// Output is one sealed output of an attempt. Token is the sink's own note of
+// what is staged; an empty Token means that the sink got no rows and has no file.
+type Output struct {
+	Sink  SinkSpec        `json:"sink"`
+	Token json.RawMessage `json:"token,omitempty"`
+	Rows  int64           `json:"rows"`
+	Bytes int64           `json:"bytes"`
+}
+
+// Artifact is one published output.
+type Artifact struct {
+	Topic string `json:"topic"`
+	URI   string `json:"uri"`
+}
+
+// Status is a job's result. The Sentinel understands these two and no others.
+type Status string
+
+const (
+	Success Status = "SUCCESS"
+	Failed  Status = "FAILED"
+)
+
+// Receipt is what the Sentinel is told about a finished job.
+type Receipt struct {
+	Status    Status           `json:"status"`
+	Metrics   map[string]int64 `json:"metrics"`
+	Artifacts []Artifact       `json:"artifacts"`
+	Error     string           `json:"error,omitempty"`
+}
+
+const (
+	kindWorkerStarted        Kind = "worker-started"
+	kindWorkerStopped        Kind = "worker-stopped"
+	kindEnvironmentRequested Kind = "environment-requested"
+	kindEnvironmentReady     Kind = "environment-ready"
+	kindEnvironmentFailed    Kind = "environment-failed"
+	kindEnvironmentEvicted   Kind = "environment-evicted"
+	kindJobAccepted          Kind = "job-accepted"
+	kindAttemptStarted       Kind = "attempt-started"
+	kindGuestStarted         Kind = "guest-started"
+	kindAttemptInterrupted   Kind = "attempt-interrupted"
+	kindOutputSealed         Kind = "output-sealed"
+	kindAbortRequested       Kind = "abort-requested"
+	kindJobConcluded         Kind = "job-concluded"
+	kindReceiptSent          Kind = "receipt-sent"
+	kindReceiptConfirmed     Kind = "receipt-confirmed"
+)
+
+func (WorkerStarted) kind() Kind        { return kindWorkerStarted }
+func (WorkerStopped) kind() Kind        { return kindWorkerStopped }
+func (EnvironmentRequested) kind() Kind { return kindEnvironmentRequested }
+func (EnvironmentReady) kind() Kind     { return kindEnvironmentReady }
+func (EnvironmentFailed) kind() Kind    { return kindEnvironmentFailed }
+func (EnvironmentEvicted) kind() Kind   { return kindEnvironmentEvicted }
+func (JobAccepted) kind() Kind          { return kindJobAccepted }
+func (AttemptStarted) kind() Kind       { return kindAttemptStarted }
+func (GuestStarted) kind() Kind         { return kindGuestStarted }
+func (AttemptInterrupted) kind() Kind   { return kindAttemptInterrupted }
+func (OutputSealed) kind() Kind         { return kindOutputSealed }
+func (AbortRequested) kind() Kind       { return kindAbortRequested }
+func (JobConcluded) kind() Kind         { return kindJobConcluded }
+func (ReceiptSent) kind() Kind          { return kindReceiptSent }
+func (ReceiptConfirmed) kind() Kind     { return kindReceiptConfirmed }
+
+func (WorkerStarted) Job() uint64        { return 0 }
+func (WorkerStopped) Job() uint64        { return 0 }
+func (EnvironmentRequested) Job() uint64 { return 0 }
+func (EnvironmentReady) Job() uint64     { return 0 }
+func (EnvironmentFailed) Job() uint64    { return 0 }
+func (EnvironmentEvicted) Job() uint64   { return 0 }
+func (e JobAccepted) Job() uint64        { return e.JobID }
+func (a Attempt) Job() uint64            { return a.JobID }
+func (e AbortRequested) Job() uint64     { return e.JobID }
+func (e JobConcluded) Job() uint64       { return e.JobID }
+func (e ReceiptSent) Job() uint64        { return e.JobID }
+func (e ReceiptConfirmed) Job() uint64   { return e.JobID }

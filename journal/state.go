@@ -1,0 +1,385 @@
+package journal
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/benbjohnson/immutable"
+)
+
+// Phase is where a job stands.
+//
+//	            ┌────────── AttemptInterrupted ─────────┐
+//	            ▼                                       │
+//	JobAccepted → queued → AttemptStarted → running → OutputSealed → sealed
+//	                 │                         │                        │
+//	                 └──────────── JobConcluded (receipt owed) ◄────────┘
+//	                                     │
+//	                              ReceiptConfirmed → confirmed
+//
+// A JobAccepted with the next generation starts again from any phase.
+type Phase string
+
+const (
+	Queued    Phase = "queued"    // accepted, waiting for its turn or its environment
+	Running   Phase = "running"   // a guest runs it, its rows go to staging
+	Sealed    Phase = "sealed"    // all rows are durable in staging, publishing has begun
+	Concluded Phase = "concluded" // it has its result, the receipt is owed to the Sentinel
+	Confirmed Phase = "confirmed" // the Sentinel took the receipt
+)
+
+// Job is what the journal knows of one job id: its latest generation. A *Job
+// that a State gave out never changes.
+type Job struct {
+	ID         uint64
+	Generation uint32
+	Phase      Phase
+	// Order counts acceptances; queued jobs run in this order.
+	Order uint64
+	// Spec is what was asked for. Once the job is confirmed only Spec.Plugin is kept.
+	Spec JobSpec
+	// Content tells one dispatch from another under the same job id.
+	Content Digest
+	// Attempts counts the attempts begun.
+	Attempts uint32
+	// Guest is the process of the latest attempt. It outlives the attempt here,
+	// so that a restarted worker can find a process left over.
+	Guest *Guest
+	// Aborting is set between AbortRequested and the conclusion.
+	Aborting bool
+	// Outputs is what was sealed.
+	Outputs []Output
+	// Metrics are the receipt's figures, known from OutputSealed on.
+	Metrics map[string]int64
+	// Receipt is the result, known from JobConcluded on.
+	Receipt *Receipt
+	// SentOn is the connection the receipt was last written to, 0 if none yet.
+	SentOn uint64
+	// Earlier holds what earlier generations of the same content published, for
+	// the new generation to replace.
+	Earlier []Artifact
+}
+
+// Attempt names the job's latest attempt.
+func (j *Job) Attempt() Attempt {
+	return Attempt{JobID: j.ID, Generation: j.Generation, Attempt: j.Attempts}
+}
+
+// Live reports whether the job still needs something done: running, publishing,
+// or its receipt confirmed.
+func (j *Job) Live() bool { return j.Phase != Confirmed }
+
+// EnvironmentPhase is where an environment stands.
+type EnvironmentPhase string
+
+const (
+	EnvironmentWanted  EnvironmentPhase = "wanted" // requested, not built yet
+	EnvironmentUsable  EnvironmentPhase = "ready"
+	EnvironmentBroken  EnvironmentPhase = "failed"
+	EnvironmentRemoved EnvironmentPhase = "evicted"
+)
+
+// Environment is what the journal knows of one env_hash.
+type Environment struct {
+	Hash          string
+	Phase         EnvironmentPhase
+	Lockfile      Digest // empty for an environment that this worker found on disk
+	PythonVersion string
+	Interpreter   string
+	Reason        string // why it is failed
+}
+
+// State is the fold of all events: persistent (in the sense of the data
+// structure), so that a State once taken never changes, and any goroutine may
+// read it. The zero State is the state of an empty journal.
+type State struct {
+	// Events counts the events applied.
+	Events uint64
+	// WorkerID is the identity that the worker last started under.
+	WorkerID string
+	// Starts counts worker processes.
+	Starts uint64
+	// Stopped is set when the last worker process ended in good order.
+	Stopped bool
+
+	accepted     uint64
+	jobs         *immutable.Map[uint64, *Job]
+	live         *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs that are not confirmed
+	environments *immutable.Map[string, Environment]
+}
+
+// Job returns the latest generation of a job id.
+func (s State) Job(id uint64) (*Job, bool) {
+	if s.jobs == nil {
+		return nil, false
+	}
+	return s.jobs.Get(id)
+}
+
+// JobCount is the number of job ids ever accepted and still known.
+func (s State) JobCount() int {
+	if s.jobs == nil {
+		return 0
+	}
+	return s.jobs.Len()
+}
+
+// Live iterates over the jobs that are not confirmed, oldest acceptance first.
+func (s State) Live() iter.Seq[*Job] {
+	return func(yield func(*Job) bool) {
+		if s.live == nil {
+			return
+		}
+		for it := s.live.Iterator(); !it.Done(); {
+			_, id, _ := it.Next()
+			job, _ := s.jobs.Get(id)
+			if !yield(job) {
+				return
+			}
+		}
+	}
+}
+
+// Environment returns what is known of an env_hash.
+func (s State) Environment(hash string) (Environment, bool) {
+	if s.environments == nil {
+		return Environment{}, false
+	}
+	return s.environments.Get(hash)
+}
+
+// Environments iterates over all known environments, in no order.
+func (s State) Environments() iter.Seq[Environment] {
+	return func(yield func(Environment) bool) {
+		if s.environments == nil {
+			return
+		}
+		for it := s.environments.Iterator(); !it.Done(); {
+			_, env, _ := it.Next()
+			if !yield(env) {
+				return
+			}
+		}
+	}
+}
+
+// TransitionError says that an event is not legal in the state it met. Nothing
+// was written. A late event of an attempt that is over ends here, too.
+type TransitionError struct {
+	Event Event
+	Why   string
+}
+
+func (e *TransitionError) Error() string {
+	if id := e.Event.Job(); id != 0 {
+		return fmt.Sprintf("%s of job %d is not legal: %s", e.Event.kind(), id, e.Why)
+	}
+	return fmt.Sprintf("%s is not legal: %s", e.Event.kind(), e.Why)
+}
+
+// Apply is the one place that decides what an event means. It is pure: no
+// clock, no I/O, and s is left as it was. An illegal event gives a
+// *TransitionError and the state unchanged.
+func Apply(s State, event Event) (State, error) {
+	next, why := s.apply(event)
+	if why != "" {
+		return s, &TransitionError{Event: event, Why: why}
+	}
+	next.Events++
+	return next, nil
+}
+
+func (s State) apply(event Event) (State, string) {
+	switch e := event.(type) {
+	case WorkerStarted:
+		s.WorkerID, s.Stopped = e.WorkerID, false
+		s.Starts++
+		return s, ""
+	case WorkerStopped:
+		s.Stopped = true
+		return s, ""
+
+	case EnvironmentRequested:
+		return s.withEnvironment(Environment{Hash: e.EnvHash, Phase: EnvironmentWanted,
+			Lockfile: e.Lockfile, PythonVersion: e.PythonVersion}), ""
+	case EnvironmentReady:
+		env, _ := s.Environment(e.EnvHash)
+		env.Hash, env.Phase, env.Interpreter, env.Reason = e.EnvHash, EnvironmentUsable, e.Interpreter, ""
+		return s.withEnvironment(env), ""
+	case EnvironmentFailed:
+		env, _ := s.Environment(e.EnvHash)
+		env.Hash, env.Phase, env.Interpreter, env.Reason = e.EnvHash, EnvironmentBroken, "", e.Reason
+		return s.withEnvironment(env), ""
+	case EnvironmentEvicted:
+		env, ok := s.Environment(e.EnvHash)
+		if !ok {
+			return s, "the environment is not known"
+		}
+		env.Phase, env.Interpreter = EnvironmentRemoved, ""
+		return s.withEnvironment(env), ""
+
+	case JobAccepted:
+		return s.accept(e)
+	case AttemptStarted:
+		return s.change(e.JobID, e.Generation, func(j *Job) string {
+			if j.Phase != Queued {
+				return "the job is " + string(j.Phase)
+			}
+			if j.Aborting {
+				return "the job is being aborted"
+			}
+			if e.Attempt.Attempt != j.Attempts+1 {
+				return fmt.Sprintf("attempt %d cannot follow attempt %d", e.Attempt.Attempt, j.Attempts)
+			}
+			j.Phase, j.Attempts, j.Guest = Running, e.Attempt.Attempt, nil
+			return ""
+		})
+	case GuestStarted:
+		return s.during(e.Attempt, func(j *Job) string {
+			j.Guest = &e.Guest
+			return ""
+		})
+	case AttemptInterrupted:
+		return s.during(e.Attempt, func(j *Job) string {
+			j.Phase = Queued
+			return ""
+		})
+	case OutputSealed:
+		return s.during(e.Attempt, func(j *Job) string {
+			if j.Aborting {
+				return "the job is being aborted"
+			}
+			j.Phase, j.Outputs, j.Metrics = Sealed, e.Outputs, e.Metrics
+			return ""
+		})
+	case AbortRequested:
+		return s.change(e.JobID, e.Generation, func(j *Job) string {
+			if j.Phase != Queued && j.Phase != Running {
+				return "too late, the job is " + string(j.Phase)
+			}
+			j.Aborting = true
+			return ""
+		})
+	case JobConcluded:
+		return s.change(e.JobID, e.Generation, func(j *Job) string {
+			switch {
+			case j.Phase == Concluded || j.Phase == Confirmed:
+				return "the job is concluded already"
+			case e.Receipt.Status == Success && j.Phase != Sealed:
+				return "SUCCESS needs sealed output, the job is " + string(j.Phase)
+			case e.Receipt.Status != Success && e.Receipt.Status != Failed:
+				return fmt.Sprintf("status %q is neither SUCCESS nor FAILED", e.Receipt.Status)
+			}
+			j.Phase, j.Receipt, j.Aborting, j.SentOn = Concluded, &e.Receipt, false, 0
+			return ""
+		})
+	case ReceiptSent:
+		return s.change(e.JobID, e.Generation, func(j *Job) string {
+			if j.Phase != Concluded {
+				return "no receipt is owed, the job is " + string(j.Phase)
+			}
+			j.SentOn = e.Connection
+			return ""
+		})
+	case ReceiptConfirmed:
+		return s.change(e.JobID, e.Generation, func(j *Job) string {
+			if j.Phase != Concluded {
+				return "no receipt is owed, the job is " + string(j.Phase)
+			}
+			if j.SentOn == 0 {
+				return "the receipt was never sent"
+			}
+			// What a confirmed job may still be asked for is small: is this dispatch
+			// a retry of it, and what did it publish.
+			j.Phase = Confirmed
+			j.Spec = JobSpec{Plugin: j.Spec.Plugin}
+			j.Guest, j.Outputs, j.Metrics = nil, nil, nil
+			return ""
+		})
+	}
+	return s, fmt.Sprintf("unknown event type %T", event)
+}
+
+// accept begins a generation of a job.
+func (s State) accept(e JobAccepted) (State, string) {
+	job := &Job{
+		ID: e.JobID, Generation: e.Generation, Phase: Queued,
+		Order: s.accepted + 1, Spec: e.Spec, Content: e.Spec.Content(),
+	}
+	before, known := s.Job(e.JobID)
+	switch {
+	case e.JobID == 0:
+		return s, "job id 0 means no job"
+	case !known && e.Generation != 1:
+		return s, fmt.Sprintf("generation %d of a job never seen", e.Generation)
+	case known && e.Generation != before.Generation+1:
+		return s, fmt.Sprintf("generation %d cannot follow generation %d", e.Generation, before.Generation)
+	case known:
+		job.Guest = before.Guest // may still be there
+		if s.live != nil {
+			s.live = s.live.Delete(before.Order)
+		}
+		if e.Origin == OriginRetry {
+			job.Earlier = before.published()
+		}
+	}
+	s.accepted++
+	if s.jobs == nil {
+		s.jobs = immutable.NewMap[uint64, *Job](nil)
+	}
+	if s.live == nil {
+		s.live = immutable.NewSortedMap[uint64, uint64](nil)
+	}
+	s.jobs = s.jobs.Set(job.ID, job)
+	s.live = s.live.Set(job.Order, job.ID)
+	return s, ""
+}
+
+// published lists what the job and the generations that it replaced have out.
+func (j *Job) published() []Artifact {
+	if j.Receipt != nil && j.Receipt.Status == Success {
+		return j.Receipt.Artifacts
+	}
+	return j.Earlier // a generation that failed replaced nothing
+}
+
+// during changes a job that is running exactly this attempt.
+func (s State) during(a Attempt, change func(*Job) string) (State, string) {
+	return s.change(a.JobID, a.Generation, func(j *Job) string {
+		if j.Phase != Running {
+			return "the job is " + string(j.Phase)
+		}
+		if a.Attempt != j.Attempts {
+			return fmt.Sprintf("attempt %d is over, attempt %d runs", a.Attempt, j.Attempts)
+		}
+		return change(j)
+	})
+}
+
+// change replaces a job by a changed copy. It refuses other generations.
+func (s State) change(id uint64, generation uint32, change func(*Job) string) (State, string) {
+	job, ok := s.Job(id)
+	if !ok {
+		return s, "the job is not known"
+	}
+	if generation != job.Generation {
+		return s, fmt.Sprintf("generation %d was replaced by generation %d", generation, job.Generation)
+	}
+	changed := *job
+	if why := change(&changed); why != "" {
+		return s, why
+	}
+	s.jobs = s.jobs.Set(id, &changed)
+	if !changed.Live() {
+		s.live = s.live.Delete(changed.Order)
+	}
+	return s, ""
+}
+
+func (s State) withEnvironment(env Environment) State {
+	if s.environments == nil {
+		s.environments = immutable.NewMap[string, Environment](nil)
+	}
+	s.environments = s.environments.Set(env.Hash, env)
+	return s
+}
