@@ -37,3 +37,75 @@ $(TOOLS_STAMP): integration/requirements.txt integration/python3-or-later
 	"$$python" -m venv $(TOOLS)
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r integration/requirements.txt
 	@cp integration/requirements.txt $@
+
+# The race detector needs a C compiler. Without one the tests run all the same,
+# and say so.
+CC_FOUND := $(shell command -v $${CC:-cc} || command -v gcc || true)
+RACE     := $(if $(CC_FOUND),-race,)
+
+.PHONY: build
+build: ## build bin/casparian-worker for this machine
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/casparian-worker
+	@printf '%s: %s bytes, %s\n' $(BINARY) "$$(wc -c < $(BINARY) | tr -d ' ')" "$$($(BINARY) version)"
+
+.PHONY: test
+test: tools ## run every test, with the race detector
+	@$(if $(RACE),,echo 'no C compiler found: the tests run WITHOUT the race detector' >&2)
+	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet and staticcheck, on every platform
+	@unformatted="$$(gofmt -l .)"; \
+	if [ -n "$$unformatted" ]; then printf 'not formatted with gofmt:\n%s\n' "$$unformatted" >&2; exit 1; fi
+	@$(GO) build -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@for platform in $(PLATFORMS); do \
+	    echo "lint $$platform"; \
+	    export GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0; \
+	    $(GO) vet ./...; \
+	    bin/staticcheck ./...; \
+	done
+
+.PHONY: cross
+cross: ## build and vet for every platform
+	@for platform in $(PLATFORMS); do \
+	    export GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0; \
+	    target=bin/casparian-worker-$$GOOS-$$GOARCH; \
+	    if [ $$GOOS = windows ]; then target=$$target.exe; fi; \
+	    $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$target ./cmd/casparian-worker; \
+	    $(GO) vet ./...; \
+	    printf '%-14s %10s bytes  %s\n' $$platform "$$(wc -c < $$target | tr -d ' ')" $$target; \
+	done
+
+# The demo builds the plugin's environment with uv, as a Sentinel's job would
+# have it, and leaves everything it made under .demo.
+DEMO := .demo
+.PHONY: demo
+demo: build tools ## run a real plugin on a real public data set
+	@rm -rf $(DEMO)/output
+	@PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BINARY) local \
+	    examples/nyc-weather/plugin.py examples/nyc-weather/weather.csv \
+	    --output $(DEMO)/output --state-dir $(DEMO)/state --venvs-dir $(DEMO)/venvs \
+	    --requirements pandas,pyarrow
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME each
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
+	    package="./$$(dirname "$${file#./}")"; \
+	    for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
+	        echo "fuzz $$package $$target $(FUZZTIME)"; \
+	        $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$package"; \
+	    done; \
+	done
+
+DRILLS ?= 10
+.PHONY: drill
+drill: tools ## kill the worker at many moments, DRILLS times over, and look at what is left
+	$(GO) test -timeout 2h -run '^TestKill' -count $(DRILLS) -v ./integration/...
+
+.PHONY: bench
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## remove what was built, and the installed parts
+	rm -rf bin .tools $(DEMO)
