@@ -100,6 +100,8 @@ type (
 	AttemptInterrupted struct {
 		Attempt
 		Reason string `json:"reason"`
+		// Crashed is set when the worker process died under the attempt.
+		Crashed bool `json:"crashed,omitempty"`
 	}
 
 	// OutputSealed: all rows of the attempt are durable in staging; from here the
@@ -148,6 +150,8 @@ type JobSpec struct {
 	ArtifactHash  string     `json:"artifact_hash,omitempty"`
 	Source        Digest     `json:"source"`
 	Sinks         []SinkSpec `json:"sinks"`
+	// Refused says why the job can only fail: its DISPATCH could not be read.
+	Refused string `json:"refused,omitempty"`
 }
 
 // SinkSpec is one output of a job, as the Sentinel configured it.

@@ -40,8 +40,9 @@ type Job struct {
 	Spec JobSpec
 	// Content tells one dispatch from another under the same job id.
 	Content Digest
-	// Attempts counts the attempts begun.
+	// Attempts counts the attempts begun, Crashes those under which the worker died.
 	Attempts uint32
+	Crashes  uint32
 	// Guest is the process of the latest attempt. It outlives the attempt here,
 	// so that a restarted worker can find a process left over.
 	Guest *Guest
@@ -65,9 +66,8 @@ func (j *Job) Attempt() Attempt {
 	return Attempt{JobID: j.ID, Generation: j.Generation, Attempt: j.Attempts}
 }
 
-// Live reports whether the job still needs something done: running, publishing,
-// or its receipt confirmed.
-func (j *Job) Live() bool { return j.Phase != Confirmed }
+// Unfinished reports whether the job has no result yet.
+func (j *Job) Unfinished() bool { return j.Phase != Concluded && j.Phase != Confirmed }
 
 // EnvironmentPhase is where an environment stands.
 type EnvironmentPhase string
@@ -104,7 +104,8 @@ type State struct {
 
 	accepted     uint64
 	jobs         *immutable.Map[uint64, *Job]
-	live         *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs that are not confirmed
+	unfinished   *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs without a result
+	owed         *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs whose receipt is not confirmed
 	environments *immutable.Map[string, Environment]
 }
 
@@ -124,13 +125,19 @@ func (s State) JobCount() int {
 	return s.jobs.Len()
 }
 
-// Live iterates over the jobs that are not confirmed, oldest acceptance first.
-func (s State) Live() iter.Seq[*Job] {
+// Unfinished iterates over the jobs without a result, oldest acceptance first.
+func (s State) Unfinished() iter.Seq[*Job] { return s.listed(s.unfinished) }
+
+// Owed iterates over the jobs whose receipt is not confirmed, oldest acceptance
+// first.
+func (s State) Owed() iter.Seq[*Job] { return s.listed(s.owed) }
+
+func (s State) listed(order *immutable.SortedMap[uint64, uint64]) iter.Seq[*Job] {
 	return func(yield func(*Job) bool) {
-		if s.live == nil {
+		if order == nil {
 			return
 		}
-		for it := s.live.Iterator(); !it.Done(); {
+		for it := order.Iterator(); !it.Done(); {
 			_, id, _ := it.Next()
 			job, _ := s.jobs.Get(id)
 			if !yield(job) {
@@ -242,6 +249,9 @@ func (s State) apply(event Event) (State, string) {
 	case AttemptInterrupted:
 		return s.during(e.Attempt, func(j *Job) string {
 			j.Phase = Queued
+			if e.Crashed {
+				j.Crashes++
+			}
 			return ""
 		})
 	case OutputSealed:
@@ -316,9 +326,7 @@ func (s State) accept(e JobAccepted) (State, string) {
 		return s, fmt.Sprintf("generation %d cannot follow generation %d", e.Generation, before.Generation)
 	case known:
 		job.Guest = before.Guest // may still be there
-		if s.live != nil {
-			s.live = s.live.Delete(before.Order)
-		}
+		s.unfinished, s.owed = without(s.unfinished, before), without(s.owed, before)
 		if e.Origin == OriginRetry {
 			job.Earlier = before.published()
 		}
@@ -327,11 +335,8 @@ func (s State) accept(e JobAccepted) (State, string) {
 	if s.jobs == nil {
 		s.jobs = immutable.NewMap[uint64, *Job](nil)
 	}
-	if s.live == nil {
-		s.live = immutable.NewSortedMap[uint64, uint64](nil)
-	}
 	s.jobs = s.jobs.Set(job.ID, job)
-	s.live = s.live.Set(job.Order, job.ID)
+	s.unfinished = with(s.unfinished, job)
 	return s, ""
 }
 
@@ -370,10 +375,28 @@ func (s State) change(id uint64, generation uint32, change func(*Job) string) (S
 		return s, why
 	}
 	s.jobs = s.jobs.Set(id, &changed)
-	if !changed.Live() {
-		s.live = s.live.Delete(changed.Order)
+	switch {
+	case job.Phase == changed.Phase:
+	case changed.Phase == Concluded:
+		s.unfinished, s.owed = without(s.unfinished, job), with(s.owed, job)
+	case changed.Phase == Confirmed:
+		s.owed = without(s.owed, job)
 	}
 	return s, ""
+}
+
+func with(order *immutable.SortedMap[uint64, uint64], job *Job) *immutable.SortedMap[uint64, uint64] {
+	if order == nil {
+		order = immutable.NewSortedMap[uint64, uint64](nil)
+	}
+	return order.Set(job.Order, job.ID)
+}
+
+func without(order *immutable.SortedMap[uint64, uint64], job *Job) *immutable.SortedMap[uint64, uint64] {
+	if order == nil {
+		return nil
+	}
+	return order.Delete(job.Order)
 }
 
 func (s State) withEnvironment(env Environment) State {

@@ -1,0 +1,355 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/casparian-flow/casparian-worker/bridge"
+	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/venv"
+)
+
+// Coordinator owns the job state machine.
+//
+// Owns: which job runs when, and what the source is told.
+// Receives: source events, answers about environments, ends of attempts, the wish to stop.
+// Emits: assignments to runner and writer, wishes to the environment builder, letters to the source.
+//
+// It handles one message at a time, in three steps: decide (pure), append
+// (durable), act. It never waits for another actor, only for the journal: while
+// the journal cannot be written the coordinator stands still, and with it the worker.
+type Coordinator struct {
+	source       Source
+	environments *Environments
+	runner       *Runner
+	writer       *Writer
+	journal      *journal.Journal
+	config       CoordinatorConfig
+	log          *slog.Logger
+
+	exchange *exchange // of the connection that is up, nil when none is
+	inPost   bool      // a letter is with the source
+	postAt   time.Time // not before, after a letter came back
+	repeats  map[uint64]bool
+	replies  []Letter // about environments, waiting for their turn
+
+	running   map[uint64]*assignment // by job id; also one that a newer generation waits for
+	closing   map[uint64]bool        // sealed jobs being published again after a restart
+	asked     map[string][]EnvironmentAsked
+	usable    map[string]string    // env_hash → interpreter
+	notBefore map[uint64]time.Time // jobs put off until there is room on the disk
+	putOff    map[uint64]int
+	draining  bool
+	drain     chan struct{}
+	halt      chan struct{}
+	haltOnce  sync.Once
+	drainOnce sync.Once
+
+	monitor *Monitor
+}
+
+// CoordinatorConfig configures a [Coordinator].
+type CoordinatorConfig struct {
+	// Concurrency is how many jobs run at once. Others wait in the journal.
+	Concurrency int
+	// MaxCrashes ends a job under which the worker died that often: a plugin that
+	// takes the whole machine down each time must not do so for ever.
+	MaxCrashes uint32
+	// DrainTimeout is how long running jobs may go on after the wish to stop.
+	DrainTimeout time.Duration
+	Logger       *slog.Logger
+}
+
+// NewCoordinator joins the actors.
+func NewCoordinator(source Source, environments *Environments, runner *Runner, writer *Writer, j *journal.Journal, monitor *Monitor, config CoordinatorConfig) *Coordinator {
+	return &Coordinator{
+		source: source, environments: environments, runner: runner, writer: writer, journal: j,
+		config: config, log: config.Logger, monitor: monitor,
+		repeats: map[uint64]bool{}, running: map[uint64]*assignment{}, closing: map[uint64]bool{},
+		asked: map[string][]EnvironmentAsked{}, usable: map[string]string{},
+		notBefore: map[uint64]time.Time{}, putOff: map[uint64]int{},
+		drain: make(chan struct{}), halt: make(chan struct{}),
+	}
+}
+
+// Drain asks for an end in good order: running jobs finish (for DrainTimeout at
+// most), receipts go out, everything else stays in the journal. Run then returns
+// nil. It may be called more than once and from anywhere.
+func (c *Coordinator) Drain() { c.drainOnce.Do(func() { close(c.drain) }) }
+
+// Halt asks for an end at once: running guests are killed, and their jobs run
+// again at the next start.
+func (c *Coordinator) Halt() {
+	c.Drain()
+	c.haltOnce.Do(func() { close(c.halt) })
+}
+
+// Recover takes over from the process before: it settles what was in hand when
+// that ended. It must return before any actor runs.
+func (c *Coordinator) Recover(ctx context.Context, started journal.WorkerStarted) error {
+	state, err := c.journal.Append(ctx, started)
+	if err != nil {
+		return err
+	}
+	for job := range state.Unfinished() {
+		if job.Guest != nil {
+			left := bridge.Process{PID: job.Guest.PID, StartTime: job.Guest.StartTime, Marker: job.Guest.Marker}
+			if err := bridge.KillTree(left, guestPatience); err != nil {
+				return fmt.Errorf("stop the guest that job %d left behind (pid %d): %w", job.ID, job.Guest.PID, err)
+			}
+		}
+		switch job.Phase {
+		case journal.Running:
+			if _, err := c.journal.Append(ctx, journal.AttemptInterrupted{Attempt: job.Attempt(), Reason: "the worker ended under it", Crashed: true}); err != nil {
+				return err
+			}
+			fallthrough
+		case journal.Queued:
+			if job.Attempts > 0 || job.Generation > 1 {
+				if err := c.writer.discard(ctx, job); err != nil {
+					c.log.Warn("what an interrupted attempt staged could not be removed", "job", job.ID, "error", err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Run serves until the worker has drained or ctx ends. An error means that the
+// journal cannot be written and nothing may go on.
+func (c *Coordinator) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	if err := c.wishWanted(); err != nil {
+		return err
+	}
+	drain, halt := c.drain, c.halt
+	var deadline, last <-chan time.Time
+	for {
+		if err := c.advance(ctx); err != nil {
+			return unlessDone(ctx, err)
+		}
+		if c.draining && c.settled() {
+			_, err := c.journal.Append(ctx, journal.WorkerStopped{Reason: "drained"})
+			return unlessDone(ctx, err)
+		}
+		var err error
+		select {
+		case <-ctx.Done():
+			c.stopAll(errStopping)
+			return nil
+		case event := <-c.source.Events():
+			err = c.hear(ctx, event)
+		case answer := <-c.environments.answers:
+			err = c.provision(ctx, answer)
+		case ended := <-c.writer.reports:
+			err = c.settle(ctx, ended)
+		case <-drain:
+			drain, c.draining = nil, true
+			deadline = time.After(c.config.DrainTimeout)
+			c.log.Info("draining: running jobs finish, the others stay in the journal",
+				"running", len(c.running), "at_most", c.config.DrainTimeout)
+		case <-deadline:
+			deadline = nil
+			c.log.Warn("drain time is over: running jobs are stopped and will run again at the next start", "running", len(c.running))
+			c.stopAll(errStopping)
+			last = time.After(guestPatience)
+		case <-halt:
+			halt = nil
+			c.stopAll(errStopping)
+			last = time.After(guestPatience)
+		case <-last:
+			c.log.Warn("stopping with work in hand: the next start takes it up")
+			return nil
+		case <-tick.C:
+			err = c.wishWanted()
+		}
+		if err != nil {
+			return unlessDone(ctx, err)
+		}
+	}
+}
+
+func unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c *Coordinator) stopAll(why error) {
+	for _, a := range c.running {
+		a.stop(why)
+	}
+}
+
+// settled reports whether nothing is in hand that a stopping worker waits for.
+// Receipts are only waited for while there is somebody to send them to.
+func (c *Coordinator) settled() bool {
+	if len(c.running) > 0 || len(c.closing) > 0 || c.inPost {
+		return false
+	}
+	return c.exchange == nil || (len(c.replies) == 0 && c.nextReceipt() == nil)
+}
+
+// hear handles one source event.
+func (c *Coordinator) hear(ctx context.Context, event SourceEvent) error {
+	switch e := event.(type) {
+	case Connected:
+		c.exchange, c.repeats, c.postAt = newExchange(e.Connection), map[uint64]bool{}, time.Time{}
+		c.log.Info("connected to the Sentinel", "connection", e.Connection)
+	case Disconnected:
+		c.exchange, c.replies = nil, nil
+		c.log.Warn("connection to the Sentinel lost", "connection", e.Connection, "reason", e.Reason)
+	case Dispatched:
+		return c.dispatched(ctx, e)
+	case Aborted:
+		return c.abort(ctx, e)
+	case EnvironmentAsked:
+		return c.prepare(ctx, e)
+	case Posted:
+		c.inPost = false
+		return c.posted(ctx, e)
+	case Returned:
+		c.inPost, c.postAt = false, time.Now().Add(time.Second)
+		c.log.Info("not sent, it stays in the journal", "job", e.Letter.JobID, "reason", e.Reason)
+	}
+	return nil
+}
+
+// dispatched takes a job on, or knows it already.
+func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
+	var meant bool
+	if c.exchange != nil && c.exchange.connection == e.Connection {
+		var proven []receipt
+		proven, meant = c.exchange.dispatched(e.JobID)
+		for _, r := range proven {
+			if err := c.confirm(ctx, r, "a later DISPATCH on the same connection"); err != nil {
+				return err
+			}
+		}
+	}
+	e.Spec.Source = journal.DigestOf(e.Source)
+	what, accepted := judge(c.journal.State(), e.JobID, e.Spec, meant)
+	switch what {
+	case ignore:
+		c.log.Info("dispatched again while in hand: ignored", "job", e.JobID)
+		return nil
+	case repeat:
+		c.log.Info("dispatched again after its end: the receipt is sent again", "job", e.JobID)
+		c.repeats[e.JobID] = true
+		return nil
+	}
+	if _, err := c.journal.Append(ctx, accepted, e.Source); err != nil {
+		return err
+	}
+	c.log.Info("job accepted", "job", e.JobID, "plugin", e.Spec.Plugin, "file", e.Spec.FilePath,
+		"generation", accepted.Generation, "origin", string(accepted.Origin))
+	delete(c.repeats, e.JobID)
+	delete(c.notBefore, e.JobID)
+	delete(c.putOff, e.JobID)
+	if before := c.running[e.JobID]; before != nil {
+		before.stop(errSuperseded)
+	}
+	return nil
+}
+
+// abort stops a job. The receipt follows when its guest and staging are gone.
+func (c *Coordinator) abort(ctx context.Context, e Aborted) error {
+	job, known := c.journal.State().Job(e.JobID)
+	if !known {
+		c.log.Warn("abort of a job that this worker does not know: ignored", "job", e.JobID)
+		return nil
+	}
+	_, err := c.journal.Append(ctx, journal.AbortRequested{JobID: job.ID, Generation: job.Generation})
+	if illegal := (*journal.TransitionError)(nil); errors.As(err, &illegal) {
+		c.log.Info("abort came too late", "job", e.JobID, "reason", illegal.Why)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.log.Info("aborting", "job", e.JobID)
+	if a := c.running[e.JobID]; a != nil {
+		a.stop(errAborted)
+	}
+	return nil
+}
+
+// settle records how an attempt ended.
+func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
+	id := ended.attempt.JobID
+	c.monitor.ended(id)
+	delete(c.running, id)
+	delete(c.closing, id)
+	job, known := c.journal.State().Job(id)
+	if !known || job.Attempt() != ended.attempt {
+		return nil // a newer generation has taken over
+	}
+	switch {
+	case ended.interrupted != nil && job.Phase == journal.Sealed:
+		return nil // published at the next start
+	case ended.aborted || (job.Aborting && ended.receipt == nil):
+		return c.conclude(ctx, job, abortedReceipt())
+	case ended.interrupted != nil:
+		c.putBack(job, ended.interrupted)
+		_, err := c.journal.Append(ctx, journal.AttemptInterrupted{Attempt: ended.attempt, Reason: head(ended.interrupted.Error(), messageLimit)})
+		return err
+	case ended.receipt != nil:
+		if job.Aborting && ended.receipt.Status == journal.Failed {
+			return c.conclude(ctx, job, abortedReceipt())
+		}
+		return c.conclude(ctx, job, ended.receipt)
+	}
+	return nil
+}
+
+// putBack decides when an interrupted job may run again.
+func (c *Coordinator) putBack(job *journal.Job, why error) {
+	if errors.Is(why, errStopping) {
+		return
+	}
+	if errors.Is(why, venv.ErrNotProvisioned) {
+		delete(c.usable, job.Spec.EnvHash) // it was there a moment ago: ask again
+		return
+	}
+	wait := min(time.Minute, 2*time.Second<<min(c.putOff[job.ID], 5))
+	c.putOff[job.ID]++
+	c.notBefore[job.ID] = time.Now().Add(wait)
+	c.log.Warn("job put off, it will run again", "job", job.ID, "reason", why, "in", wait)
+}
+
+// conclude gives a job its result.
+func (c *Coordinator) conclude(ctx context.Context, job *journal.Job, r *journal.Receipt) error {
+	if r.Metrics == nil {
+		r.Metrics = map[string]int64{"rows": 0}
+	}
+	if r.Artifacts == nil {
+		r.Artifacts = []journal.Artifact{}
+	}
+	_, err := c.journal.Append(ctx, journal.JobConcluded{JobID: job.ID, Generation: job.Generation, Receipt: *r})
+	if err != nil {
+		return err
+	}
+	delete(c.notBefore, job.ID)
+	delete(c.putOff, job.ID)
+	if r.Status == journal.Success {
+		c.log.Info("job concluded", "job", job.ID, "status", string(r.Status), "rows", r.Metrics["rows"], "files", len(r.Artifacts))
+	} else {
+		c.log.Warn("job concluded", "job", job.ID, "status", string(r.Status), "error", head(r.Error, 500))
+	}
+	c.monitor.concluded(job.ID, r)
+	return nil
+}
+
+func failed(format string, args ...any) *journal.Receipt {
+	return &journal.Receipt{Status: journal.Failed, Error: fmt.Sprintf(format, args...)}
+}
+
+// abortedReceipt is the answer to an ABORT, in the word that the Sentinel's
+// people look for.
+func abortedReceipt() *journal.Receipt { return failed("aborted") }

@@ -1,0 +1,46 @@
+package actors
+
+import "github.com/casparian-flow/casparian-worker/journal"
+
+// answer is what to do about a DISPATCH.
+type answer int
+
+const (
+	// ignore: the job is in hand already.
+	ignore answer = iota
+	// accept: a generation of the job begins.
+	accept
+	// repeat: the job is done, and its receipt may have been lost; it is sent again.
+	repeat
+)
+
+// judge decides what a DISPATCH means. The Sentinel never says whether it is
+// new, repeated or a retry; what the journal and the connection know has to tell.
+//
+// meant reports that the job was dispatched on this very connection before and
+// its receipt went out on it: then the Sentinel has its answer, and asks again on
+// purpose. On a new connection the receipt of the old one may have been lost.
+func judge(state journal.State, id uint64, spec journal.JobSpec, meant bool) (answer, journal.JobAccepted) {
+	begin := journal.JobAccepted{JobID: id, Generation: 1, Spec: spec, Origin: journal.OriginNew}
+	job, known := state.Job(id)
+	if !known {
+		return accept, begin
+	}
+	begin.Generation = job.Generation + 1
+	if job.Content != spec.Content() {
+		begin.Origin = journal.OriginChanged
+		return accept, begin
+	}
+	begin.Origin = journal.OriginRetry
+	switch job.Phase {
+	case journal.Confirmed:
+		return accept, begin
+	case journal.Concluded:
+		if meant {
+			return accept, begin
+		}
+		return repeat, journal.JobAccepted{}
+	default:
+		return ignore, journal.JobAccepted{}
+	}
+}

@@ -1,0 +1,164 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/casparian-flow/casparian-worker/bridge"
+	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/venv"
+)
+
+// Runner is the bridge actor: it runs plugins in guest processes.
+//
+// Owns: the guest processes, and holds their environments against eviction.
+// Receives: assignments from the coordinator.
+// Emits: batches into the assignment's feed, and on closing it how the guest ended.
+type Runner struct {
+	host         *bridge.Host
+	environments *venv.Store
+	journal      *journal.Journal
+	mailbox      chan *assignment
+}
+
+// NewRunner makes a runner for at most concurrency guests at once.
+func NewRunner(host *bridge.Host, environments *venv.Store, j *journal.Journal, concurrency int) *Runner {
+	return &Runner{host: host, environments: environments, journal: j, mailbox: make(chan *assignment, concurrency)}
+}
+
+// Run starts a guest for each assignment, until ctx ends. It returns when all
+// guests are gone. An error means that the journal cannot be written.
+func (r *Runner) Run(ctx context.Context) error {
+	var guests sync.WaitGroup
+	defer guests.Wait()
+	defer r.turnAway()
+	failed := make(chan error, 1)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case a := <-r.mailbox:
+			guests.Go(func() {
+				a.ending = r.run(ctx, a)
+				close(a.feed)
+				if err := storageFailure(a.ending.err); err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+				}
+			})
+		}
+	}
+}
+
+// turnAway ends the assignments that nobody will run any more.
+func (r *Runner) turnAway() {
+	for {
+		select {
+		case a := <-r.mailbox:
+			a.ending = ending{err: errStopping}
+			close(a.feed)
+		default:
+			return
+		}
+	}
+}
+
+// run takes one guest from start to end. When it returns, no process of the
+// guest's tree is left.
+func (r *Runner) run(ctx context.Context, a *assignment) ending {
+	ctx, cancel := joined(ctx, a.ctx)
+	defer cancel()
+	if err := context.Cause(ctx); err != nil {
+		return ending{err: err}
+	}
+	environment, release, err := r.environments.Acquire(a.spec.EnvHash)
+	if err != nil {
+		return ending{err: err}
+	}
+	defer release()
+	topics := make([]string, 0, len(a.targets))
+	for _, t := range a.targets {
+		topics = append(topics, t.Topic)
+	}
+	guest, err := r.host.Start(ctx, bridge.Spec{
+		Interpreter:   environment.Interpreter,
+		JobID:         a.attempt.JobID,
+		Attempt:       fmt.Sprintf("%d.%d", a.attempt.Generation, a.attempt.Attempt),
+		FilePath:      a.spec.FilePath,
+		Plugin:        a.spec.Plugin,
+		FileVersionID: a.spec.FileVersionID,
+		Source:        a.source,
+		Topics:        topics,
+	})
+	if err != nil {
+		return ending{err: err}
+	}
+	defer guest.Close()
+	stopped := context.AfterFunc(ctx, func() { guest.Close() })
+	defer stopped()
+
+	process := guest.Process()
+	_, err = r.journal.Append(ctx, journal.GuestStarted{Attempt: a.attempt, Guest: journal.Guest{
+		PID: process.PID, StartTime: process.StartTime, Marker: process.Marker}})
+	if err != nil {
+		guest.Close()
+		return ending{err: causeOr(ctx, err)}
+	}
+	err = feedFrom(ctx, guest, a.feed)
+	// The tree is killed before anyone learns of the end: what follows may remove
+	// its files or start its successor.
+	guest.Close()
+	return ending{err: err, output: guest.Output()}
+}
+
+// feedFrom passes batches on until the guest ends. nil means that it said so.
+func feedFrom(ctx context.Context, guest *bridge.Guest, feed chan<- fed) error {
+	for {
+		batch, err := guest.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return causeOr(ctx, err)
+		}
+		select {
+		case feed <- fed{batch: batch, acknowledge: func() {
+			// A guest that cannot be told has ended, and Next will say so.
+			_ = guest.Acknowledge(batch.Serial)
+		}}:
+		case <-ctx.Done():
+			batch.Record.Release()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// joined ends when either context does, with the cause of the one that did.
+func joined(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(a)
+	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// causeOr prefers why the context ended over the error that this led to.
+func causeOr(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// storageFailure tells an error that the worker cannot go on with.
+func storageFailure(err error) error {
+	if errors.Is(err, journal.ErrFailed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/sink"
+)
+
+// advance starts what can be started and sends what can be sent. It runs after
+// every message, so that no message needs to know what it sets free.
+func (c *Coordinator) advance(ctx context.Context) error {
+	if err := c.startJobs(ctx); err != nil {
+		return err
+	}
+	c.show()
+	c.post()
+	return nil
+}
+
+// startJobs fills the free places with the jobs that wait longest.
+func (c *Coordinator) startJobs(ctx context.Context) error {
+	now := time.Now()
+	for job := range c.journal.State().Unfinished() {
+		if c.running[job.ID] != nil || c.closing[job.ID] {
+			continue
+		}
+		switch {
+		case job.Phase == journal.Queued && job.Aborting:
+			if err := c.conclude(ctx, job, abortedReceipt()); err != nil {
+				return err
+			}
+		case c.draining || len(c.running)+len(c.closing) >= c.config.Concurrency:
+			continue
+		case job.Phase == journal.Sealed:
+			c.closing[job.ID] = true
+			c.writer.publish <- job
+		case job.Phase == journal.Queued && now.After(c.notBefore[job.ID]):
+			if err := c.startJob(ctx, job); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// startJob begins an attempt, or asks for the environment that it needs first.
+func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
+	if why := c.refusal(job); why != nil {
+		return c.conclude(ctx, job, failed("%v", why))
+	}
+	interpreter, usable := c.usable[job.Spec.EnvHash]
+	if !usable {
+		c.wish(environmentWish{envHash: job.Spec.EnvHash})
+		return nil
+	}
+	source, err := c.journal.Blob(job.Spec.Source)
+	if err != nil {
+		return err
+	}
+	attempt := job.Attempt()
+	attempt.Attempt++
+	state, err := c.journal.Append(ctx, journal.AttemptStarted{Attempt: attempt, Interpreter: interpreter})
+	if err != nil {
+		return err
+	}
+	job, _ = state.Job(job.ID)
+	stopCtx, stop := context.WithCancelCause(context.Background())
+	a := &assignment{
+		attempt: attempt, spec: job.Spec, source: source,
+		targets: targetsOf(job), earlier: job.Earlier,
+		ctx: stopCtx, stop: stop, feed: make(chan fed, feedLimit),
+		progress: &Progress{Job: job.ID, Plugin: job.Spec.Plugin},
+	}
+	c.running[job.ID] = a
+	c.monitor.started(a.progress)
+	// Both have room for as many as may run at once.
+	c.writer.mailbox <- a
+	c.runner.mailbox <- a
+	c.log.Info("job started", "job", job.ID, "plugin", job.Spec.Plugin, "attempt", attempt.Attempt)
+	return nil
+}
+
+// refusal says why a job cannot be run at all.
+func (c *Coordinator) refusal(job *journal.Job) error {
+	if job.Spec.Refused != "" {
+		return errors.New(job.Spec.Refused)
+	}
+	if job.Crashes >= c.config.MaxCrashes {
+		return fmt.Errorf("given up: the worker died under %d attempts of this job", job.Crashes)
+	}
+	targets := targetsOf(job)
+	errs := []error{distinct(targets)}
+	for _, target := range targets {
+		errs = append(errs, c.check(target))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Coordinator) check(target sink.Target) error {
+	driver, err := c.writer.sinks.For(target.URI)
+	if err != nil {
+		return err
+	}
+	return driver.Check(target)
+}
+
+// wish asks the environment builder, once for each env_hash at a time. When its
+// mailbox is full the wish is dropped: whoever needs it comes by again.
+func (c *Coordinator) wish(w environmentWish) {
+	if _, asked := c.asked[w.envHash]; asked {
+		return
+	}
+	select {
+	case c.environments.mailbox <- w:
+		c.asked[w.envHash] = nil
+	default:
+	}
+}
+
+// wishWanted asks for the environments that are requested and not built: after a
+// PREPARE_ENV, and after a restart.
+func (c *Coordinator) wishWanted() error {
+	for env := range c.journal.State().Environments() {
+		if _, asked := c.asked[env.Hash]; asked || env.Phase != journal.EnvironmentWanted {
+			continue
+		}
+		lockfile, err := c.journal.Blob(env.Lockfile)
+		if err != nil {
+			return err
+		}
+		c.wish(environmentWish{envHash: env.Hash, lockfile: string(lockfile), pythonVersion: env.PythonVersion})
+	}
+	return nil
+}
+
+// prepare takes a PREPARE_ENV.
+func (c *Coordinator) prepare(ctx context.Context, e EnvironmentAsked) error {
+	event := journal.EnvironmentRequested{EnvHash: e.EnvHash, Lockfile: journal.DigestOf([]byte(e.Lockfile)), PythonVersion: e.PythonVersion}
+	if _, err := c.journal.Append(ctx, event, []byte(e.Lockfile)); err != nil {
+		return err
+	}
+	if err := c.wishWanted(); err != nil {
+		return err
+	}
+	if waiting, asked := c.asked[e.EnvHash]; asked && len(waiting) < environmentMailbox {
+		c.asked[e.EnvHash] = append(waiting, e)
+	}
+	return nil
+}
+
+// provision handles an answer about an environment: jobs that wait for it can
+// start, or fail, and whoever asked for it is told.
+func (c *Coordinator) provision(ctx context.Context, answer environmentAnswer) error {
+	waiting := c.asked[answer.envHash]
+	delete(c.asked, answer.envHash)
+	if env, ok := c.journal.State().Environment(answer.envHash); ok && env.Phase == journal.EnvironmentWanted {
+		// Its PREPARE_ENV came while a job's wish was on its way: ask again, with the lockfile.
+		if err := c.wishWanted(); err != nil {
+			return err
+		}
+		if _, asked := c.asked[answer.envHash]; asked {
+			c.asked[answer.envHash] = waiting
+		}
+		return nil
+	}
+	for _, e := range waiting {
+		c.reply(e, answer)
+	}
+	if answer.err == nil {
+		c.usable[answer.envHash] = answer.interpreter
+		return nil
+	}
+	c.log.Warn("environment not available", "env", short(answer.envHash), "error", head(answer.err.Error(), 500))
+	for job := range c.journal.State().Unfinished() {
+		if job.Phase == journal.Queued && job.Spec.EnvHash == answer.envHash && c.running[job.ID] == nil {
+			if err := c.conclude(ctx, job, failed("%s", head(answer.err.Error(), messageLimit))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
