@@ -1,0 +1,25 @@
+package link
+
+// Event is something that happened on the link. The set is sealed: Up, Down and
+// Received.
+type Event interface{ event() }
+
+// Up: a connection is open, its handshake done. Send takes its number from now on.
+type Up struct{ Connection uint64 }
+
+// Down: the connection has ended. Nothing more comes from it or goes to it. What
+// was sent on it and not answered may be lost.
+type Down struct {
+	Connection uint64
+	Reason     error // never nil
+}
+
+// Received: a message came in. Its frames, at least one, belong to the consumer.
+type Received struct {
+	Connection uint64
+	Frames     [][]byte
+}
+
+func (Up) event()       {}
+func (Down) event()     {}
+func (Received) event() {}

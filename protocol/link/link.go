@@ -1,0 +1,179 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/casparian-flow/casparian-worker/protocol/link/zmtp"
+)
+
+// Link is a supervised connection. Make it with [New], then call [Link.Run] once
+// and drain [Link.Events].
+type Link struct {
+	config  Config
+	to      endpoint
+	events  chan Event
+	inbox   *inbox
+	running atomic.Bool
+	current atomic.Pointer[connection] // that is up, or nil
+
+	mu     sync.Mutex
+	status Status
+}
+
+// connection is an open connection under its number.
+type connection struct {
+	number uint64
+	conn   *zmtp.Conn
+}
+
+// New checks config and dials nothing. Its error is a *ConfigError.
+func New(config Config) (*Link, error) {
+	config, to, err := config.complete()
+	if err != nil {
+		return nil, err
+	}
+	return &Link{
+		config: config,
+		to:     to,
+		events: make(chan Event, 1),
+		inbox:  newInbox(),
+		status: Status{State: StateIdle, Endpoint: config.Endpoint, Identity: config.Identity, Since: time.Now()},
+	}, nil
+}
+
+// Events is where the link says what happens. It is bounded and never closed: the
+// consumer drains it until Run has returned.
+func (l *Link) Events() <-chan Event { return l.events }
+
+// Run dials, and dials again, until ctx ends. Then it closes the connection in good
+// order, hands over the events that are left to a consumer that takes them, and
+// returns nil. It may be called once.
+func (l *Link) Run(ctx context.Context) error {
+	if !l.running.CompareAndSwap(false, true) {
+		return errRunTwice
+	}
+	var delivery sync.WaitGroup
+	delivery.Go(func() { l.inbox.deliver(l.events) })
+	defer func() {
+		l.inbox.stop()
+		delivery.Wait()
+		l.note(func(s *Status) { s.State = StateStopped })
+	}()
+
+	number := l.config.FirstConnection
+	pause := newPause(l.config)
+	for {
+		// A consumer that is behind gets no further connection, only what it has.
+		if l.inbox.waitForRoom(ctx) != nil {
+			return nil
+		}
+		result, err := l.attempt(ctx, number)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if result.up > 0 {
+			number++
+		}
+		wait := pause.after(result)
+		l.note(func(s *Status) {
+			s.State = StateWaiting
+			s.NextDial = time.Now().Add(wait)
+			s.Failures = uint64(pause.failures)
+			s.LastError = err
+		})
+		l.config.Logger.Warn("link down", "endpoint", l.config.Endpoint, "reason", err,
+			"failures", pause.failures, "next_dial_in", wait.Round(time.Millisecond))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// attempt dials once and serves the connection, if there is one, to its end.
+func (l *Link) attempt(ctx context.Context, number uint64) (outcome, error) {
+	l.note(func(s *Status) {
+		s.State = StateDialing
+		s.Attempts++
+	})
+	socket, err := l.to.dial(ctx, l.config)
+	if err != nil {
+		return outcome{}, err
+	}
+	l.note(func(s *Status) { s.State = StateHandshake })
+	conn, err := zmtp.Open(ctx, socket, l.config.options())
+	if err != nil {
+		var failed *HandshakeError
+		return outcome{taken: errors.As(err, &failed) && failed.Announced}, err
+	}
+	return l.serve(ctx, number, conn)
+}
+
+func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn) (outcome, error) {
+	began := time.Now()
+	l.note(func(s *Status) {
+		l.current.Store(&connection{number, conn})
+		s.State = StateUp
+		s.Connection = number
+	})
+	l.inbox.put(Up{number})
+	l.config.Logger.Info("link up", "endpoint", l.config.Endpoint, "connection", number)
+
+	reason := conn.Serve(ctx, func(frames [][]byte) error {
+		if err := l.inbox.waitForRoom(ctx); err != nil {
+			return err
+		}
+		l.inbox.put(Received{number, frames})
+		return nil
+	})
+
+	l.note(func(s *Status) {
+		l.current.Store(nil)
+		stats := conn.Stats()
+		s.BytesIn += stats.BytesIn
+		s.BytesOut += stats.BytesOut
+		s.Connection = 0
+		s.State = StateWaiting
+		s.LastError = reason
+	})
+	l.inbox.put(Down{number, reason})
+	return outcome{up: max(time.Since(began), 1), taken: !conn.Released()}, reason
+}
+
+// Send writes one message to exactly the given connection. The frames, at least
+// one, are borrowed for the duration of the call. It may be called from several
+// goroutines; the messages go out whole, one after another.
+//
+// nil means that the socket took every byte. It is not an acknowledgement.
+//
+// With ErrNotConnected, that connection is not up (any more), and nothing was
+// written. With an error of ctx alone, the message's turn had not come, and nothing
+// was written. After any other error a part may have been written; the connection
+// is closed, and its Down follows. That is so, too, when ctx ends in the middle of
+// the message: nothing can follow a part of a message.
+func (l *Link) Send(ctx context.Context, number uint64, frames [][]byte) error {
+	if len(frames) == 0 {
+		return ErrNoFrames
+	}
+	c := l.current.Load()
+	switch {
+	case c == nil:
+		return &NotConnectedError{Connection: number}
+	case c.number != number:
+		return &NotConnectedError{Connection: number, Current: c.number}
+	}
+	err := c.conn.Send(ctx, frames)
+	if errors.Is(err, zmtp.ErrClosed) {
+		return &NotConnectedError{Connection: number}
+	}
+	if err != nil {
+		return fmt.Errorf("send to %s on connection %d: %w", l.config.Endpoint, number, err)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package link
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// takenMargin is added to the TTL when the link waits for the peer to let go of
+// its identity: the peer's clock starts when our last PING reaches it.
+const takenMargin = 100 * time.Millisecond
+
+// pause decides how long to wait before the next dial.
+type pause struct {
+	min, max time.Duration
+	ttl      time.Duration // that our PINGs carry
+	failures int           // in a row
+	random   func() float64
+}
+
+func newPause(c Config) *pause {
+	return &pause{min: c.MinBackoff, max: c.MaxBackoff, ttl: c.options().TTL(), random: rand.Float64}
+}
+
+// outcome is how an attempt ended, in the terms that matter here.
+type outcome struct {
+	up    time.Duration // how long a connection was up, 0 when none came up
+	taken bool          // the peer may still hold our identity
+}
+
+// after gives the wait: the back-off, and at least until the peer must have let
+// go of our identity.
+func (p *pause) after(o outcome) time.Duration {
+	if o.up >= p.max {
+		p.failures = 0
+	}
+	wait := p.min
+	for range p.failures {
+		if wait >= p.max/2 {
+			wait = p.max
+			break
+		}
+		wait *= 2
+	}
+	p.failures++
+	wait -= time.Duration(p.random() * float64(wait) / 2)
+	if o.taken {
+		wait = max(wait, p.ttl+takenMargin)
+	}
+	return wait
+}
