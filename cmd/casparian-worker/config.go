@@ -1,0 +1,84 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/casparian-flow/casparian-worker/ops"
+)
+
+func configCommand() *cobra.Command {
+	var config ops.Config
+	command := &cobra.Command{
+		Use: "config", Short: "Show the options in force and where each comes from", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			options, err := ops.Load(cmd.Flags(), &config)
+			if err != nil {
+				return err
+			}
+			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, o := range options {
+				value := o.Value
+				if value == "" {
+					value = "-"
+				}
+				fmt.Fprintf(table, "%s\t%s\t%s\n", o.Flag, value, o.Origin)
+			}
+			if err := table.Flush(); err != nil {
+				return err
+			}
+			if err := config.Resolve(); err != nil {
+				return err
+			}
+			return config.Check()
+		},
+	}
+	command.Flags().SortFlags = false
+	ops.Bind(command.Flags(), &config)
+	return command
+}
+
+func statusCommand() *cobra.Command {
+	var config ops.Config
+	var asJSON bool
+	command := &cobra.Command{
+		Use: "status", Short: "Ask the running worker how it is", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := stateDir(cmd, &config)
+			if err != nil {
+				return err
+			}
+			status, err := ops.AskStatus(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				encoder := json.NewEncoder(out)
+				encoder.SetIndent("", "  ")
+				return encoder.Encode(status)
+			}
+			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
+			row("worker", fmt.Sprintf("%s (pid %d, up %s)", status.WorkerID, status.PID, time.Since(status.Since).Round(time.Second)))
+			row("sentinel", fmt.Sprintf("%s: %s", status.Connect, status.Link.Summary()))
+			row("jobs", fmt.Sprintf("%d running, %d queued, %d concluded since start (%d failed)",
+				len(status.Running), status.Queued, status.Concluded, status.Failed))
+			row("receipts", fmt.Sprintf("%d not confirmed", status.Owed))
+			if status.Paused != "" {
+				row("PAUSED", status.Paused)
+			}
+			for _, job := range status.Running {
+				row(fmt.Sprintf("job %d", job.Job), fmt.Sprintf("%s: %d rows, %s", job.Plugin, job.Rows, ops.Bytes(job.Bytes)))
+			}
+			return table.Flush()
+		},
+	}
+	ops.Bind(command.Flags(), &config, "state-dir")
+	command.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return command
+}

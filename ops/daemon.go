@@ -1,0 +1,144 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/casparian-flow/casparian-worker/actors"
+	"github.com/casparian-flow/casparian-worker/bridge"
+	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/protocol/link"
+	"github.com/casparian-flow/casparian-worker/sink"
+	"github.com/casparian-flow/casparian-worker/sink/parquet"
+	"github.com/casparian-flow/casparian-worker/venv"
+)
+
+// Daemon is a worker with everything it owns on this machine.
+type Daemon struct {
+	ID      string
+	Monitor *actors.Monitor
+
+	config   Config
+	worker   *actors.Worker
+	sentinel *actors.Sentinel
+	journal  *journal.Journal
+	host     *bridge.Host
+	control  *Control
+	log      *slog.Logger
+	started  time.Time
+}
+
+// Open takes over the state folder and builds the worker. Nothing is dialled and
+// no job runs before Run. progress gets uv's output lines and may be nil.
+func Open(config Config, version string, log *slog.Logger, progress func(env, line string)) (d *Daemon, err error) {
+	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
+		return nil, &OptionError{"state-dir", config.StateDir, "cannot be made: " + err.Error()}
+	}
+	for flag, dir := range map[string]string{"output": config.Output, "venvs-dir": config.VenvsDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, &OptionError{flag, dir, "cannot be made: " + err.Error()}
+		}
+	}
+	d = &Daemon{config: config, Monitor: actors.NewMonitor(), log: log, started: time.Now()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	d.journal, err = journal.Open(config.StateDir, journal.Options{Logger: log, Owner: journal.Owner{PID: os.Getpid(), WorkerID: config.WorkerID}})
+	if err != nil {
+		return nil, err
+	}
+	if d.ID, err = Identity(config.StateDir, config.WorkerID); err != nil {
+		return nil, err
+	}
+	if d.host, err = bridge.NewHost(bridge.Options{
+		Dir: filepath.Join(config.StateDir, "guests"), Shim: config.GuestShim, Logger: log,
+		Limits: bridge.Limits{
+			Connect: time.Duration(config.ConnectLimit), Silence: time.Duration(config.SilenceLimit),
+			Total: time.Duration(config.JobLimit), Frame: int64(config.FrameLimit),
+		},
+	}); err != nil {
+		return nil, err
+	}
+	environments, err := venv.Open(venv.Config{
+		Dir: config.VenvsDir, UV: config.UV, SystemPython: config.Python,
+		MaxBytes: int64(config.VenvsMax), BuildTimeout: time.Duration(config.BuildLimit), Progress: progress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	swept, err := environments.Sweep()
+	if err != nil {
+		return nil, fmt.Errorf("remove half-built environments: %w", err)
+	}
+	for _, env := range swept {
+		log.Info("half-built environment removed", "env", env)
+	}
+	files, err := parquet.New(parquet.Config{
+		Root: config.Output, Compression: config.Compression,
+		RowGroupRows: config.RowGroupRows, RowGroupBytes: int64(config.RowGroupBytes), WorkerVersion: version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	sinks := sink.NewRegistry()
+	sinks.Register("parquet", files)
+
+	starts := d.journal.State().Starts + 1
+	d.sentinel, err = actors.NewSentinel(actors.SentinelConfig{
+		Link: link.Config{
+			Endpoint: config.Connect, Identity: d.ID, MaxMessage: int64(config.MaxMessage),
+			HeartbeatInterval: time.Duration(config.Heartbeat), Logger: log,
+			// No connection number is used twice under one journal: ReceiptSent names one.
+			FirstConnection: starts<<32 + 1,
+		},
+		Plugins: config.Plugins, Heartbeat: time.Duration(config.Heartbeat), Logger: log,
+	})
+	if err != nil {
+		return nil, &OptionError{"connect", config.Connect, err.Error()}
+	}
+	builder := actors.NewEnvironments(environments, d.journal, log)
+	runner := actors.NewRunner(d.host, environments, d.journal, config.Concurrency)
+	writer := actors.NewWriter(sinks, d.journal, config.Concurrency, log)
+	d.worker = &actors.Worker{
+		Journal: d.journal, Source: d.sentinel, Environments: builder, Runner: runner, Writer: writer,
+		Coordinator: actors.NewCoordinator(d.sentinel, builder, runner, writer, d.journal, d.Monitor, actors.CoordinatorConfig{
+			Concurrency: config.Concurrency, MaxCrashes: uint32(config.MaxCrashes),
+			DrainTimeout: time.Duration(config.DrainTimeout), Logger: log,
+		}),
+		Started: journal.WorkerStarted{WorkerID: d.ID, Version: version, PID: os.Getpid()},
+	}
+	if d.control, err = ListenControl(config.StateDir, d); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Run serves until Drain or Halt has done its work (nil), ctx ends (nil), or the
+// worker cannot go on.
+func (d *Daemon) Run(ctx context.Context) error { return d.worker.Run(ctx) }
+
+// Drain asks for an end in good order, Halt for one at once.
+func (d *Daemon) Drain() { d.worker.Coordinator.Drain() }
+func (d *Daemon) Halt()  { d.worker.Coordinator.Halt() }
+
+// Close lets go of everything that Open took. It is called after Run has returned.
+func (d *Daemon) Close() error {
+	var errs []error
+	if d.control != nil {
+		errs = append(errs, d.control.Close())
+	}
+	if d.host != nil {
+		errs = append(errs, d.host.Close())
+	}
+	if d.journal != nil {
+		errs = append(errs, d.journal.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,74 @@
+package ops
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/protocol/link"
+)
+
+// Status is what a running worker says of itself.
+type Status struct {
+	WorkerID  string      `json:"worker_id"`
+	PID       int         `json:"pid"`
+	Since     time.Time   `json:"since"`
+	Connect   string      `json:"connect"`
+	Link      link.Status `json:"link"`
+	Plugins   []string    `json:"plugins"`
+	Paused    string      `json:"paused,omitempty"` // why the journal takes nothing
+	Events    uint64      `json:"events"`
+	Queued    int         `json:"queued"`
+	Running   []JobStatus `json:"running"`
+	Owed      int         `json:"receipts_owed"` // not confirmed
+	Concluded uint64      `json:"concluded"`     // since the process started
+	Failed    uint64      `json:"failed"`
+	Skipped   uint64      `json:"messages_skipped"`
+}
+
+// JobStatus is one running job.
+type JobStatus struct {
+	Job    uint64 `json:"job"`
+	Plugin string `json:"plugin"`
+	Rows   int64  `json:"rows"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// Status looks at the worker. It waits for nothing.
+func (d *Daemon) Status() Status {
+	state := d.journal.State()
+	s := Status{
+		WorkerID: d.ID, PID: os.Getpid(), Since: d.started, Connect: d.config.Connect,
+		Link: d.sentinel.LinkStatus(), Plugins: d.config.Plugins, Events: state.Events,
+		Skipped: d.sentinel.Skipped(), Running: []JobStatus{},
+	}
+	if err := d.journal.Paused(); err != nil {
+		s.Paused = err.Error()
+	}
+	for job := range state.Unfinished() {
+		if job.Phase == journal.Queued {
+			s.Queued++
+		}
+	}
+	for range state.Owed() {
+		s.Owed++
+	}
+	for _, p := range d.Monitor.Running() {
+		s.Running = append(s.Running, JobStatus{Job: p.Job, Plugin: p.Plugin, Rows: p.Rows.Load(), Bytes: p.Bytes.Load()})
+	}
+	slices.SortFunc(s.Running, func(a, b JobStatus) int { return cmp.Compare(a.Job, b.Job) })
+	s.Concluded, s.Failed, _ = d.Monitor.Counts()
+	return s
+}
+
+// AskStatus asks the worker that runs on a state folder.
+func AskStatus(ctx context.Context, stateDir string) (status Status, err error) {
+	err = ask(ctx, stateDir, controlRequest{Ask: "status"}, func(line []byte) error {
+		return json.Unmarshal(line, &status)
+	})
+	return status, err
+}
