@@ -20,7 +20,8 @@ func DigestOf(content []byte) Digest {
 
 // Content is the digest that tells whether two dispatches ask for the same. The
 // order and the repetition of sinks do not count: a Sentinel appends its
-// configured sinks again each time that it reloads.
+// configured sinks again each time that it reloads. Their schemas do not count
+// either: nothing reads them.
 func (spec JobSpec) Content() Digest {
 	spec.Sinks = DistinctSinks(spec.Sinks)
 	slices.SortFunc(spec.Sinks, func(a, b SinkSpec) int {

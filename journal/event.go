@@ -8,7 +8,9 @@ package journal
 import "encoding/json"
 
 // Event is one thing that happened. The set is sealed: every event type is in
-// this file, in the order of a job's life, and [Apply] knows all of them.
+// this file, in the order of a job's life, and [Apply] knows all of them. Events
+// are passed by value. A change to the fields of one is a new version of its stored
+// form, see kinds.go.
 //
 // Events are facts and decisions in the past tense. A decision is appended
 // before it is acted on, so that a restarted worker knows what it had in hand.
@@ -27,8 +29,8 @@ func KindOf(event Event) Kind { return event.kind() }
 
 // The worker itself.
 type (
-	// WorkerStarted: a worker process opened the journal and took it over; every
-	// attempt that was running under the process before is over.
+	// WorkerStarted: a worker process opened the journal and took it over; attempts
+	// that ran under the process before are its to interrupt or to take up.
 	WorkerStarted struct {
 		WorkerID string `json:"worker_id"`
 		Version  string `json:"version"`
@@ -125,8 +127,8 @@ type (
 		Receipt    Receipt `json:"receipt"`
 	}
 
-	// ReceiptSent: the receipt was written to a connection; whether the Sentinel
-	// took it is not known.
+	// ReceiptSent: the receipt was written to a connection (they count from 1);
+	// whether the Sentinel took it is not known.
 	ReceiptSent struct {
 		JobID      uint64 `json:"job_id"`
 		Generation uint32 `json:"generation"`

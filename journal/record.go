@@ -150,8 +150,10 @@ func (s stub) record(raw []byte) (Record, error) {
 	}, nil
 }
 
-// decodeRecord decodes a stored record by itself, without its place in the chain.
-func decodeRecord(raw []byte) (Record, error) {
+// ParseRecord decodes a stored record by itself, without its place in the chain: one
+// that was exported or sent, for instance. Its Raw is the slice given. Errors:
+// [CorruptError], [NewerError], both without a path.
+func ParseRecord(raw []byte) (Record, error) {
 	s, err := parseRecord(raw)
 	if err != nil {
 		return Record{}, corrupt(0, err, "a record is not readable")

@@ -34,7 +34,7 @@ type Job struct {
 	ID         uint64
 	Generation uint32
 	Phase      Phase
-	// Order counts acceptances; queued jobs run in this order.
+	// Order counts acceptances from 1; queued jobs run in this order.
 	Order uint64
 	// Spec is what was asked for. Once the job is confirmed only Spec.Plugin is kept.
 	Spec JobSpec
@@ -52,7 +52,8 @@ type Job struct {
 	Outputs []Output
 	// Metrics are the receipt's figures, known from OutputSealed on.
 	Metrics map[string]int64
-	// Receipt is the result, known from JobConcluded on.
+	// Receipt is the result, known from JobConcluded on. Once the job is confirmed
+	// only Status and Artifacts are kept.
 	Receipt *Receipt
 	// SentOn is the connection the receipt was last written to, 0 if none yet.
 	SentOn uint64
@@ -178,6 +179,9 @@ type TransitionError struct {
 }
 
 func (e *TransitionError) Error() string {
+	if e.Event == nil {
+		return "no event is not legal: " + e.Why
+	}
 	if id := e.Event.Job(); id != 0 {
 		return fmt.Sprintf("%s of job %d is not legal: %s", e.Event.kind(), id, e.Why)
 	}
@@ -288,6 +292,9 @@ func (s State) apply(event Event) (State, string) {
 			if j.Phase != Concluded {
 				return "no receipt is owed, the job is " + string(j.Phase)
 			}
+			if e.Connection == 0 {
+				return "connection 0 means none"
+			}
 			j.SentOn = e.Connection
 			return ""
 		})
@@ -304,6 +311,7 @@ func (s State) apply(event Event) (State, string) {
 			j.Phase = Confirmed
 			j.Spec = JobSpec{Plugin: j.Spec.Plugin}
 			j.Guest, j.Outputs, j.Metrics = nil, nil, nil
+			j.Receipt = &Receipt{Status: j.Receipt.Status, Artifacts: j.Receipt.Artifacts}
 			return ""
 		})
 	}
@@ -322,8 +330,14 @@ func (s State) accept(e JobAccepted) (State, string) {
 		return s, "job id 0 means no job"
 	case !known && e.Generation != 1:
 		return s, fmt.Sprintf("generation %d of a job never seen", e.Generation)
+	case !known && e.Origin != OriginNew:
+		return s, fmt.Sprintf("a job never seen cannot begin as %q", e.Origin)
 	case known && e.Generation != before.Generation+1:
 		return s, fmt.Sprintf("generation %d cannot follow generation %d", e.Generation, before.Generation)
+	case known && e.Origin != OriginRetry && e.Origin != OriginChanged:
+		return s, fmt.Sprintf("a job known already cannot begin as %q", e.Origin)
+	case known && (e.Origin == OriginRetry) != (job.Content == before.Content):
+		return s, fmt.Sprintf("%q does not tell what the dispatch is: compare its content with the generation before", e.Origin)
 	case known:
 		job.Guest = before.Guest // may still be there
 		s.unfinished, s.owed = without(s.unfinished, before), without(s.owed, before)
