@@ -233,6 +233,10 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 			}
 		}
 	}
+	if len(e.Source) > journal.MaxBlob {
+		e.Spec.Refused = fmt.Sprintf("the plugin's source has %d bytes, at most %d are taken", len(e.Source), journal.MaxBlob)
+		e.Source = nil
+	}
 	e.Spec.Source = journal.DigestOf(e.Source)
 	what, accepted := judge(c.journal.State(), e.JobID, e.Spec, meant)
 	switch what {

@@ -139,6 +139,11 @@ func (c *Coordinator) wishWanted() error {
 
 // prepare takes a PREPARE_ENV.
 func (c *Coordinator) prepare(ctx context.Context, e EnvironmentAsked) error {
+	if len(e.Lockfile) > journal.MaxBlob {
+		c.reply(e, environmentAnswer{envHash: e.EnvHash,
+			err: fmt.Errorf("the lockfile has %d bytes, at most %d are taken", len(e.Lockfile), journal.MaxBlob)})
+		return nil
+	}
 	event := journal.EnvironmentRequested{EnvHash: e.EnvHash, Lockfile: journal.DigestOf([]byte(e.Lockfile)), PythonVersion: e.PythonVersion}
 	if _, err := c.journal.Append(ctx, event, []byte(e.Lockfile)); err != nil {
 		return err

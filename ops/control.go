@@ -34,7 +34,7 @@ type Control struct {
 
 // controlRequest is what a client asks for.
 type controlRequest struct {
-	Ask    string `json:"ask"`              // "records" or "status"
+	Ask    string `json:"ask"`              // "records", "status" or "verify"
 	From   uint64 `json:"from,omitempty"`   // first sequence number
 	Follow bool   `json:"follow,omitempty"` // stay and send what is appended
 }
@@ -124,18 +124,27 @@ func (c *Control) serve(conn net.Conn) error {
 		return fmt.Errorf("read the request: %w", err)
 	}
 	out := bufio.NewWriter(deadlineWriter{conn})
-	switch request.Ask {
-	case "status":
-		status, err := json.Marshal(c.daemon.Status())
+	answer := func(v any) error {
+		line, err := json.Marshal(v)
 		if err != nil {
 			return err
 		}
-		_, err = out.Write(append(status, '\n'))
+		_, err = out.Write(append(line, '\n'))
 		return errors.Join(err, out.Flush())
+	}
+	switch request.Ask {
+	case "status":
+		return answer(c.daemon.Status())
+	case "verify":
+		report, err := c.daemon.journal.Verify(c.ctx)
+		if err != nil {
+			return err
+		}
+		return answer(report)
 	case "records":
 		return c.records(conn, out, request)
 	default:
-		return fmt.Errorf("ask for records or status, not for %q", request.Ask)
+		return fmt.Errorf("ask for records, status or verify, not for %q", request.Ask)
 	}
 }
 

@@ -23,14 +23,14 @@ type Daemon struct {
 	ID      string
 	Monitor *actors.Monitor
 
-	config   Config
-	worker   *actors.Worker
-	sentinel *actors.Sentinel
-	journal  *journal.Journal
-	host     *bridge.Host
-	control  *Control
-	log      *slog.Logger
-	started  time.Time
+	config       Config
+	worker       *actors.Worker
+	sentinel     *actors.Sentinel
+	environments *venv.Store
+	journal      *journal.Journal
+	host         *bridge.Host
+	control      *Control
+	started      time.Time
 }
 
 // Open takes over the state folder and builds the worker. Nothing is dialled and
@@ -44,7 +44,7 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 			return nil, &OptionError{flag, dir, "cannot be made: " + err.Error()}
 		}
 	}
-	d = &Daemon{config: config, Monitor: actors.NewMonitor(), log: log, started: time.Now()}
+	d = &Daemon{config: config, Monitor: actors.NewMonitor(), started: time.Now()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -66,14 +66,14 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 	}); err != nil {
 		return nil, err
 	}
-	environments, err := venv.Open(venv.Config{
+	d.environments, err = venv.Open(venv.Config{
 		Dir: config.VenvsDir, UV: config.UV, SystemPython: config.Python,
 		MaxBytes: int64(config.VenvsMax), BuildTimeout: time.Duration(config.BuildLimit), Progress: progress,
 	})
 	if err != nil {
 		return nil, err
 	}
-	swept, err := environments.Sweep()
+	swept, err := d.environments.Sweep()
 	if err != nil {
 		return nil, fmt.Errorf("remove half-built environments: %w", err)
 	}
@@ -103,8 +103,8 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 	if err != nil {
 		return nil, &OptionError{"connect", config.Connect, err.Error()}
 	}
-	builder := actors.NewEnvironments(environments, d.journal, log)
-	runner := actors.NewRunner(d.host, environments, d.journal, config.Concurrency)
+	builder := actors.NewEnvironments(d.environments, d.journal, log)
+	runner := actors.NewRunner(d.host, d.environments, d.journal, config.Concurrency)
 	writer := actors.NewWriter(sinks, d.journal, config.Concurrency, log)
 	d.worker = &actors.Worker{
 		Journal: d.journal, Source: d.sentinel, Environments: builder, Runner: runner, Writer: writer,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ type Status struct {
 	PID       int         `json:"pid"`
 	Since     time.Time   `json:"since"`
 	Connect   string      `json:"connect"`
-	Link      link.Status `json:"link"`
+	Link      LinkStatus  `json:"link"`
 	Plugins   []string    `json:"plugins"`
 	Paused    string      `json:"paused,omitempty"` // why the journal takes nothing
 	Events    uint64      `json:"events"`
@@ -28,6 +29,36 @@ type Status struct {
 	Concluded uint64      `json:"concluded"`     // since the process started
 	Failed    uint64      `json:"failed"`
 	Skipped   uint64      `json:"messages_skipped"`
+}
+
+// LinkStatus is the connection to the Sentinel.
+type LinkStatus struct {
+	State     string        `json:"state"`
+	Since     time.Time     `json:"since"`
+	NextDial  time.Time     `json:"next_dial,omitzero"`
+	Failures  uint64        `json:"failures"`
+	LastError string        `json:"last_error,omitempty"`
+	RTT       time.Duration `json:"rtt_ns,omitempty"`
+}
+
+func linkStatus(s link.Status) LinkStatus {
+	l := LinkStatus{State: string(s.State), Since: s.Since, NextDial: s.NextDial, Failures: s.Failures, RTT: s.RTT}
+	if s.LastError != nil {
+		l.LastError = s.LastError.Error()
+	}
+	return l
+}
+
+// String says it in a line.
+func (l LinkStatus) String() string {
+	line := fmt.Sprintf("%s for %s", l.State, time.Since(l.Since).Round(time.Second))
+	if l.RTT > 0 {
+		line += fmt.Sprintf(", round trip %s", l.RTT.Round(time.Microsecond))
+	}
+	if l.LastError != "" && l.Failures > 0 {
+		line += fmt.Sprintf(", %s, the last: %s", plural(int(l.Failures), "failure"), l.LastError)
+	}
+	return line
 }
 
 // JobStatus is one running job.
@@ -43,7 +74,7 @@ func (d *Daemon) Status() Status {
 	state := d.journal.State()
 	s := Status{
 		WorkerID: d.ID, PID: os.Getpid(), Since: d.started, Connect: d.config.Connect,
-		Link: d.sentinel.LinkStatus(), Plugins: d.config.Plugins, Events: state.Events,
+		Link: linkStatus(d.sentinel.LinkStatus()), Plugins: d.config.Plugins, Events: state.Events,
 		Skipped: d.sentinel.Skipped(), Running: []JobStatus{},
 	}
 	if err := d.journal.Paused(); err != nil {

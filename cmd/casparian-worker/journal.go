@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/ops"
 )
 
@@ -86,5 +85,3 @@ func verifyCommand() *cobra.Command {
 	ops.Bind(command.Flags(), &config, "state-dir")
 	return command
 }
-
-var _ = journal.Verify
