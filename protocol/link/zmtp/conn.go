@@ -52,9 +52,8 @@ func Open(ctx context.Context, socket net.Conn, options Options) (*Conn, error) 
 	c.wire = newWire(socket, o, c.life, c.onCommand)
 
 	if err := c.handshake(ctx); err != nil {
-		released := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		abort(socket)
-		return nil, &HandshakeError{Err: err, Announced: c.wire.announced() && !released}
+		return nil, &HandshakeError{Err: err, Announced: c.wire.announced() && !errors.Is(err, ErrPeerClosed)}
 	}
 	return c, nil
 }
@@ -93,14 +92,18 @@ func openFrames(w *wire, o Options) (frames *zmq4.Conn, err error) {
 
 // handshakeReason prefers the wire's own error to zmq4's words for it.
 func (c *Conn) handshakeReason(err error) error {
-	if c.wire.failed != nil {
-		err = c.wire.failed
-	}
+	failed := c.wire.failed
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("not done within %s: %w", c.options.HandshakeTimeout, err)
-	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		return fmt.Errorf("%w (%w)", ErrPeerClosed, err)
+	case failed == io.EOF:
+		return ErrPeerClosed
+	case failed == io.ErrUnexpectedEOF:
+		return fmt.Errorf("%w within its greeting or a frame", ErrPeerClosed)
+	case errors.Is(failed, os.ErrDeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("not done within %s: %w", c.options.HandshakeTimeout, os.ErrDeadlineExceeded)
+	case failed != nil:
+		return failed
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &ProtocolError{fmt.Sprintf("malformed metadata (%v)", err)}
 	}
 	return err
 }
