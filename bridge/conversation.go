@@ -1,0 +1,278 @@
+package bridge
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+)
+
+// handshakeTime is what one connection gets to prove who it is, so that a
+// stranger cannot use up the whole connect limit.
+const handshakeTime = 10 * time.Second
+
+// converse accepts the guest, hands it the job and reads what it publishes. It
+// returns nil after a true end frame.
+func (g *Guest) converse() error {
+	l, first, err := g.accept()
+	if err != nil {
+		return err
+	}
+	if first != magic {
+		return g.converseVersion1(l, first)
+	}
+	return g.converseVersion2(l)
+}
+
+// accept waits for the one connection that is the guest's. Others are closed,
+// and the wait goes on. When it returns nobody can connect any more. first is
+// the first number on the connection, which tells the version.
+func (g *Guest) accept() (l *link, first uint32, err error) {
+	var deadline time.Time
+	if limit := g.host.limits.Connect; limit > 0 {
+		deadline = time.Now().Add(limit)
+		expiry := time.AfterFunc(limit, func() { _ = g.listener.Close() })
+		defer expiry.Stop()
+	}
+	defer func() { _ = g.listener.Close() }()
+	var refused error
+	for {
+		conn, err := g.listener.Accept()
+		if err != nil {
+			return nil, 0, g.notConnected(refused)
+		}
+		l, err := g.adopt(conn)
+		if err != nil {
+			return nil, 0, err
+		}
+		first, err := g.identify(l, deadline)
+		if err == nil {
+			return l, first, nil
+		}
+		_ = conn.Close()
+		var stranger *strangerError
+		if !errors.As(err, &stranger) {
+			return nil, 0, err
+		}
+		refused = stranger
+		g.host.logger.Warn("a connection to a guest's socket was refused",
+			"job", g.spec.JobID, "attempt", g.spec.Attempt, "reason", stranger.reason)
+	}
+}
+
+// strangerError: this connection is not the guest's; the next one may be.
+type strangerError struct{ reason string }
+
+func (e *strangerError) Error() string { return "a connection was refused: " + e.reason }
+
+func (g *Guest) notConnected(refused error) error {
+	select {
+	case <-g.exited:
+		return &GuestError{Kind: EndedEarly, Detail: "the process ended before it connected", Err: refused}
+	default:
+		return &GuestError{
+			Kind:   ConnectTimeout,
+			Detail: "the guest did not connect within " + g.host.limits.Connect.String(),
+			Hint:   "raise the connect limit if this machine starts Python that slowly",
+			Err:    refused,
+		}
+	}
+}
+
+// identify makes sure that the process at the other end was started by us, and
+// reads as far as the version.
+func (g *Guest) identify(l *link, deadline time.Time) (first uint32, err error) {
+	pid, err := g.listener.Peer(l.Conn)
+	if err != nil {
+		return 0, &strangerError{reason: err.Error()}
+	}
+	if pid != 0 && !belongsTo(g.process, pid) {
+		return 0, &strangerError{reason: fmt.Sprintf("process %d is not of the guest's tree", pid)}
+	}
+	if g.host.custom {
+		// A version 1 guest says nothing before its first publish, which may be as
+		// far away as the silence limit allows.
+		if first, err = readNumber(l); err != nil {
+			return 0, err
+		}
+		if first != magic {
+			return first, nil
+		}
+	}
+	until := time.Now().Add(handshakeTime)
+	if !deadline.IsZero() && deadline.Before(until) {
+		until = deadline
+	}
+	l.setUntil(until)
+	defer l.setUntil(time.Time{})
+	if !g.host.custom {
+		if first, err = readNumber(l); err != nil {
+			return 0, &strangerError{reason: "it left without a hello: " + err.Error()}
+		}
+		if first != magic {
+			return 0, &strangerError{reason: "it does not speak version 2"}
+		}
+	}
+	if err := g.readHello(l); err != nil {
+		return 0, err
+	}
+	return first, nil
+}
+
+// readHello reads the rest of the preamble and the first frame.
+func (g *Guest) readHello(l *link) error {
+	rest, err := readNumber(l)
+	if err != nil {
+		return &strangerError{reason: "it left within its hello: " + err.Error()}
+	}
+	if version := rest >> 16; version != currentVersion {
+		return violation("the guest speaks version %d of the wire, this worker speaks 1 and %d", version, currentVersion)
+	}
+	kind, length, err := readHeader(l)
+	if err != nil {
+		return &strangerError{reason: "its hello: " + err.Error()}
+	}
+	var hello helloFrame
+	if kind != frameHello {
+		return &strangerError{reason: fmt.Sprintf("it began with frame type %d", kind)}
+	}
+	if err := readControl(l, kind, length, longestHello, &hello); err != nil {
+		return &strangerError{reason: "its hello: " + err.Error()}
+	}
+	if subtle.ConstantTimeCompare([]byte(hello.Token), []byte(g.token)) != 1 {
+		return &strangerError{reason: "its token is wrong"}
+	}
+	return nil
+}
+
+// adopt makes a connection known to the rest of the guest, so that it can be
+// interrupted.
+func (g *Guest) adopt(conn net.Conn) (*link, error) {
+	l := &link{Conn: conn, silence: g.host.limits.Silence}
+	g.mu.Lock()
+	g.link = l
+	stopped := g.cause
+	g.mu.Unlock()
+	if stopped != nil {
+		_ = conn.Close()
+		return nil, stopped
+	}
+	select {
+	case <-g.exited:
+		l.setExited()
+	default:
+	}
+	return l, nil
+}
+
+func (g *Guest) converseVersion1(l *link, first uint32) error {
+	serial := uint64(0)
+	return readVersion1(l, first, g.pool, g.host.limits.Frame, func(batch arrow.RecordBatch) error {
+		serial++
+		return g.deliver(received{serial: serial, record: batch, bytes: sizeOf(batch)})
+	})
+}
+
+func (g *Guest) converseVersion2(l *link) error {
+	if err := g.sendJob(l); err != nil {
+		return err
+	}
+	reader := version2{
+		in: l, pool: g.pool, limit: g.host.limits.Frame,
+		batch:    g.credit,
+		progress: g.noted,
+		log:      func(message string) { _, _ = io.WriteString(g.output, message+"\n") },
+	}
+	return reader.read()
+}
+
+// jobTime bounds the wait for a guest that does not read its job.
+const jobTime = 30 * time.Second
+
+func (g *Guest) sendJob(l *link) error {
+	limits := g.host.limits
+	job := jobFrame{
+		JobID: g.spec.JobID, FileVersionID: g.spec.FileVersionID,
+		Path: []byte(g.spec.FilePath), Plugin: g.spec.Plugin, Topics: g.spec.Topics,
+		Window: limits.Window, SliceRows: limits.SliceRows, SliceBytes: limits.SliceBytes,
+		FrameBytes: limits.Frame,
+	}
+	if job.Topics == nil {
+		job.Topics = []string{}
+	}
+	_ = l.SetWriteDeadline(time.Now().Add(jobTime))
+	if err := writeControl(l.Conn, frameJob, job); err != nil {
+		return fmt.Errorf("send the job to the guest: %w", err)
+	}
+	if err := writeFrame(l.Conn, frameSource, g.spec.Source); err != nil {
+		return fmt.Errorf("send the plugin to the guest: %w", err)
+	}
+	return nil
+}
+
+// credit counts a version 2 batch against the window, then delivers it.
+func (g *Guest) credit(r received) error {
+	g.mu.Lock()
+	unacknowledged := r.serial - g.acknowledged
+	g.arrived = r.serial
+	starved := unacknowledged >= uint64(g.host.limits.Window)
+	if starved {
+		// Under the lock: an acknowledgement that comes now must be the later one.
+		g.link.setStarved(true)
+	}
+	g.mu.Unlock()
+	if unacknowledged > uint64(g.host.limits.Window) {
+		r.record.Release()
+		return violation("batch %d exceeds the window of %d", r.serial, g.host.limits.Window)
+	}
+	return g.deliver(r)
+}
+
+// Acknowledge tells the guest that the host is done with all batches up to
+// serial, and lets it send as many more. Serials below an earlier one are
+// ignored, and so is any after the end. It waits for the guest's socket at most
+// a few seconds, and may be called from any goroutine.
+func (g *Guest) Acknowledge(serial uint64) error {
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	g.mu.Lock()
+	if serial > g.handed {
+		handed := g.handed
+		g.mu.Unlock()
+		return fmt.Errorf("acknowledge batch %d: only %d were handed out", serial, handed)
+	}
+	if serial <= g.acknowledged {
+		g.mu.Unlock()
+		return nil
+	}
+	g.acknowledged = serial
+	l := g.link
+	counted := g.arrived > 0 // version 1 has no acknowledgements
+	if counted {
+		l.setStarved(false)
+	}
+	g.mu.Unlock()
+	if !counted {
+		return nil
+	}
+	body := binary.BigEndian.AppendUint64(nil, serial)
+	_ = l.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	// A guest that has ended reads no acknowledgements, and whoever reads from it
+	// learns why: an error here would only say the same with less.
+	_ = writeFrame(l.Conn, frameAck, body)
+	return nil
+}
+
+// sizeOf is what the arrays of a batch hold, counting a shared buffer each time.
+func sizeOf(batch arrow.RecordBatch) int64 {
+	total := int64(0)
+	for _, column := range batch.Columns() {
+		total += int64(column.Data().SizeInBytes())
+	}
+	return total
+}

@@ -1,0 +1,60 @@
+// Package bridge runs a plugin in a process of its own, the guest, and receives
+// the rows that it publishes as Arrow record batches.
+//
+// A [Host] belongs to one worker process. [Host.Start] starts a guest,
+// [Guest.Next] gives its batches one by one, [Guest.Acknowledge] lets it send
+// more, and [Guest.Close] leaves nothing of it behind.
+//
+// # Reading order
+//
+//	host.go       options, limits, the runtime folder
+//	guest.go      a guest's life from start to close
+//	conversation.go  who may connect, and which version is spoken
+//	wire1.go      version 1: what the shims of the field speak
+//	wire2.go      version 2: what our own shim speaks
+//	decode.go     Arrow IPC without copying; flatbuffer.go and validate.go keep it safe
+//	process*.go   starting, recognising and killing a process tree
+//	listener*.go  where a guest connects, and who it is
+//	guest/        the shim itself, in Python
+//
+// # Trust
+//
+// A guest runs other people's code. Nothing that it sends is believed: a length
+// is compared with its limit before memory is allocated for it, Arrow metadata
+// is checked before Arrow's reader sees it, and the buffers of each array are
+// checked before a batch is handed out. The limits protect the worker; they do
+// not jail the plugin, which runs with the rights of the worker's user.
+//
+// # Version 2 of the wire
+//
+// The guest connects and sends eight bytes: F5 43 53 50 (0xF5 "CSP"), a u16
+// version (2) and a u16 that is zero. No version 1 guest can begin like this: it
+// would announce a frame of 4 GB, above every frame limit.
+//
+// After that both sides send frames: a type byte, three zero bytes, a u32 length,
+// and the body. Numbers are big-endian. Guest to host:
+//
+//	1 HELLO     JSON {token, pid, python}: first, within the connect limit
+//	2 TOPIC     JSON {id, name, default_uri}: before the first batch of the topic
+//	3 BATCH     u64 serial (from 1, without gaps), u32 topic id (0 = every sink),
+//	            u32 zero, one Arrow IPC stream: schema, dictionaries, one batch
+//	4 PROGRESS  JSON {note}
+//	5 LOG       JSON {message}: kept with what the guest prints
+//	6 END       JSON {batches, rows}: the only proof of success
+//	7 ERROR     JSON {type, message, traceback}: the plugin raised; nothing follows
+//
+// Host to guest:
+//
+//	64 JOB       JSON: the job, and the limits that the guest keeps
+//	65 SOURCE    the plugin's source, any bytes
+//	66 ACK       u64 serial: all batches up to this one are done with
+//
+// A guest sends no more than the window of batches ahead of the last ACK. It
+// learns that it is no longer wanted from the closed connection: there is no
+// other message for it, since a guest that computes reads nothing anyway.
+//
+// Batches are cut by rules that look only at the data, so that the same plugin
+// over the same file gives the same batches under the same serials. Together
+// with the acknowledgements and the token this is what a guest needs in order to
+// go on with another worker process after the first one died.
+package bridge

@@ -1,0 +1,168 @@
+package bridge
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"time"
+)
+
+// MarkerVariable is the environment variable that a guest and all its
+// descendants carry. Its value is the Marker of the guest's [Process].
+const MarkerVariable = "CASPARIAN_GUEST"
+
+// Process names a guest's root process so that it can be recognised later, also
+// by another worker process after a restart.
+type Process struct {
+	PID       int
+	StartTime uint64 // only compared: pid and start time together are never reused
+	Marker    string // random value of MarkerVariable in the whole tree; "" = unknown
+}
+
+// process is one line of the operating system's process table.
+type process struct {
+	pid, parent    int
+	group, session int // 0 where the platform does not tell
+	start          uint64
+	ended          bool // a zombie: it holds its pid, and runs nothing
+}
+
+// Alive tells whether the root process itself still runs.
+func Alive(p Process) bool {
+	table, err := processTable()
+	if err != nil {
+		return false
+	}
+	for _, entry := range table {
+		if entry.pid == p.PID {
+			return entry.start == p.StartTime && !entry.ended
+		}
+	}
+	return false
+}
+
+// KillTree kills what is left of a guest: its root, the root's process group,
+// session and descendants, and (Linux) every process that carries its marker,
+// which finds daemons that left the session. It kills in rounds until nothing
+// is left, so that a process which forks meanwhile is found in the next round.
+//
+// A pid that was given to another process since is left alone: the root counts
+// only when its start time agrees. After grace it gives up with a [*TreeError].
+//
+// Not found: a process that left the session, lost its parent and was started
+// with an environment that lacks the marker.
+func KillTree(p Process, grace time.Duration) error {
+	deadline := time.Now().Add(grace)
+	pause := time.Millisecond
+	rootSeen := false
+	for {
+		table, err := processTable()
+		if err != nil {
+			return err
+		}
+		rootSeen = rootIn(p, table, rootSeen)
+		living := treeOf(p, table, rootSeen)
+		if len(living) == 0 {
+			return nil
+		}
+		for _, member := range living {
+			killProcess(member)
+		}
+		if time.Now().After(deadline) {
+			var pids []int
+			for _, member := range living {
+				pids = append(pids, member.pid)
+			}
+			return &TreeError{PIDs: pids}
+		}
+		// The kernel needs a moment to take processes apart; there is nothing to
+		// wait on for those that are not our children.
+		time.Sleep(pause)
+		pause = min(2*pause, 50*time.Millisecond)
+	}
+}
+
+// rootIn tells whether the root's pid, as a group and session id, still means
+// the guest. Once the root was seen it does until another process has the pid:
+// the kernel gives out no pid that is the id of a living group or session.
+func rootIn(p Process, table []process, seen bool) bool {
+	for _, entry := range table {
+		if entry.pid == p.PID {
+			return entry.start == p.StartTime
+		}
+	}
+	return seen
+}
+
+// treeOf gives the living processes that belong to a guest.
+func treeOf(p Process, table []process, rootSeen bool) []process {
+	self := os.Getpid()
+	children := make(map[int][]int, len(table))
+	member := make(map[int]bool)
+	for i, entry := range table {
+		children[entry.parent] = append(children[entry.parent], i)
+	}
+	for _, entry := range table {
+		if entry.pid == self || entry.pid <= 1 {
+			continue
+		}
+		inSession := rootSeen && (entry.pid == p.PID || entry.session == p.PID || entry.group == p.PID)
+		if inSession || p.Marker != "" && carriesMarker(entry.pid, p.Marker) {
+			member[entry.pid] = true
+		}
+	}
+	// Descendants of all members, however many steps away.
+	for frontier := keys(member); len(frontier) > 0; {
+		var next []int
+		for _, pid := range frontier {
+			for _, i := range children[pid] {
+				child := table[i].pid
+				if child != self && !member[child] {
+					member[child] = true
+					next = append(next, child)
+				}
+			}
+		}
+		frontier = next
+	}
+	var living []process
+	for _, entry := range table {
+		if member[entry.pid] && !entry.ended {
+			living = append(living, entry)
+		}
+	}
+	return living
+}
+
+// belongsTo tells whether a pid, zombie or not, is in the guest's tree.
+func belongsTo(p Process, pid int) bool {
+	if pid == p.PID {
+		return true
+	}
+	table, err := processTable()
+	if err != nil {
+		return false
+	}
+	for _, entry := range treeOf(p, table, rootIn(p, table, false)) {
+		if entry.pid == pid {
+			return true
+		}
+	}
+	return false
+}
+
+func keys(set map[int]bool) []int {
+	all := make([]int, 0, len(set))
+	for pid := range set {
+		all = append(all, pid)
+	}
+	return all
+}
+
+// randomName gives 128 random bits in hex: nobody guesses it.
+func randomName() string {
+	var raw [16]byte
+	// crypto/rand.Read never returns an error: without entropy the program ends.
+	_, _ = rand.Read(raw[:])
+	return hex.EncodeToString(raw[:])
+}

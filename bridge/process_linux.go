@@ -1,0 +1,149 @@
+package bridge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// longestVariable is MAX_ARG_STRLEN less the NUL: one string of the environment,
+// name and equals sign included.
+const longestVariable = 128<<10 - 1
+
+// processAttributes gives the guest a session of its own, and has the kernel
+// kill it when the worker dies. The kernel watches the thread that forked, not
+// the process, which is why guests are started from one thread that lives as
+// long as the host (see launcher).
+func processAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// processHold is what has to be kept while a guest lives: nothing on Linux.
+type processHold struct{}
+
+func holdProcess(*exec.Cmd) (*processHold, error) { return &processHold{}, nil }
+func (*processHold) release()                     {}
+
+// awaitExit returns when the process has ended. It stays a zombie until it is
+// waited for, so that nobody else gets its pid while its tree is being killed.
+func awaitExit(p *os.Process) {
+	for {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, p.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// processTable reads /proc. Processes that end meanwhile are left out.
+func processTable() ([]process, error) {
+	folder, err := os.Open("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("read the process table: %w", err)
+	}
+	defer folder.Close()
+	names, err := folder.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("read the process table: %w", err)
+	}
+	table := make([]process, 0, len(names))
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if entry, ok := readProcess(pid); ok {
+			table = append(table, entry)
+		}
+	}
+	return table, nil
+}
+
+// readProcess reads one line of the process table from /proc/PID/stat (proc(5)).
+func readProcess(pid int) (process, bool) {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return process{}, false
+	}
+	// The second field is the command in parentheses, and may hold any byte.
+	end := bytes.LastIndexByte(stat, ')')
+	if end < 0 {
+		return process{}, false
+	}
+	fields := bytes.Fields(stat[end+1:])
+	if len(fields) < 20 {
+		return process{}, false
+	}
+	number := func(i int) int {
+		n, _ := strconv.Atoi(string(fields[i]))
+		return n
+	}
+	ticks, err := strconv.ParseUint(string(fields[19]), 10, 64)
+	if err != nil {
+		return process{}, false
+	}
+	state := fields[0][0]
+	return process{
+		pid:     pid,
+		parent:  number(1),
+		group:   number(2),
+		session: number(3),
+		// The kernel counts ticks since boot. Mixed with the boot's own id, a start
+		// time says nothing about a process of an earlier boot.
+		start: ticks ^ bootID(),
+		ended: state == 'Z' || state == 'X',
+	}, true
+}
+
+var bootID = sync.OnceValue(func() uint64 {
+	sum := fnv.New64a()
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	_, _ = sum.Write(id)
+	return sum.Sum64()
+})
+
+func startTime(pid int) uint64 {
+	entry, _ := readProcess(pid)
+	return entry.start
+}
+
+// carriesMarker looks into the environment with which the process was started.
+// Only processes of our own user can be read, and no others are looked for.
+func carriesMarker(pid int, marker string) bool {
+	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	wanted := []byte(MarkerVariable + "=" + marker)
+	for _, variable := range bytes.Split(environ, []byte{0}) {
+		if bytes.Equal(variable, wanted) {
+			return true
+		}
+	}
+	return false
+}
+
+// killProcess kills through a pidfd, so that the signal cannot reach another
+// process that was given the pid since the table was read.
+func killProcess(p process) {
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+			_ = unix.Kill(p.pid, unix.SIGKILL) // a kernel before 5.3, or a sandbox without pidfds
+		}
+		return
+	}
+	defer unix.Close(fd)
+	if startTime(p.pid) == p.start {
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
+}
