@@ -45,7 +45,7 @@ func (e *CorruptError) Error() string {
 	case e.Seq != 0:
 		where = fmt.Sprintf("record %d: ", e.Seq)
 	}
-	text := fmt.Sprintf("journal %s is damaged: %s%s", e.Path, where, e.What)
+	text := fmt.Sprintf("%s is damaged: %s%s", journalAt(e.Path), where, e.What)
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}
@@ -75,7 +75,7 @@ func (e *NewerError) Error() string {
 	if e.Seq != 0 {
 		where = fmt.Sprintf("record %d: ", e.Seq)
 	}
-	return withHint(fmt.Sprintf("journal %s was written by a newer worker: %s%s", e.Path, where, e.What), e.Hint)
+	return withHint(fmt.Sprintf("%s was written by a newer worker: %s%s", journalAt(e.Path), where, e.What), e.Hint)
 }
 
 func newer(seq uint64, what string, args ...any) error {
@@ -151,6 +151,14 @@ type MissingBlobError struct {
 
 func (e *MissingBlobError) Error() string {
 	return fmt.Sprintf("%s names blob %s, which is neither stored nor given with it", e.Kind, e.Blob)
+}
+
+// journalAt names the file, if it is known.
+func journalAt(path string) string {
+	if path == "" {
+		return "the journal"
+	}
+	return "journal " + path
 }
 
 func withHint(text, hint string) string {
