@@ -72,3 +72,6 @@ func (g *Gate) Open() {
 	}
 	g.LetOne()
 }
+
+// Folder is what the plugin must be told.
+func (g *Gate) Folder() string { return g.folder }

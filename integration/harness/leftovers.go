@@ -18,9 +18,7 @@ func (s *Site) CheckNothingLeft() {
 	for _, process := range s.processes() {
 		s.t.Errorf("a process is left: %s", process)
 	}
-	for _, file := range s.Staged() {
-		s.t.Errorf("a staged file is left: %s", file)
-	}
+	s.CheckNoStaging()
 	for _, file := range s.Sockets() {
 		s.t.Errorf("a socket is left: %s", file)
 	}
@@ -69,13 +67,7 @@ func (s *Site) find(root string, wanted func(fs.DirEntry) bool) []string {
 func (s *Site) AwaitNoGuests(w *Worker) {
 	s.t.Helper()
 	s.Eventually("no process of a guest is left", func() error {
-		var left []string
-		for _, process := range s.processes() {
-			if w == nil || process.pid != w.PID() {
-				left = append(left, process.String())
-			}
-		}
-		if len(left) > 0 {
+		if left := s.Guests(w); len(left) > 0 {
 			return fmt.Errorf("still there: %s", strings.Join(left, "; "))
 		}
 		return nil
@@ -110,3 +102,23 @@ type process struct {
 }
 
 func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, p.command) }
+
+// Guests lists what runs at the site, other than the worker itself.
+func (s *Site) Guests(w *Worker) []string {
+	s.t.Helper()
+	var left []string
+	for _, process := range s.processes() {
+		if w == nil || process.pid != w.PID() {
+			left = append(left, process.String())
+		}
+	}
+	return left
+}
+
+// CheckNoStaging fails the test when something is staged under the output folder.
+func (s *Site) CheckNoStaging() {
+	s.t.Helper()
+	for _, file := range s.Staged() {
+		s.t.Errorf("a staged file is left: %s", file)
+	}
+}

@@ -189,10 +189,15 @@ func (s *Sentinel) AwaitOp(op string, mark int) Message {
 
 // Count counts the messages so far that match accepts.
 func (s *Sentinel) Count(match func(Message) bool) int {
+	return s.CountAfter(0, match)
+}
+
+// CountAfter counts the messages at or behind a mark that match accepts.
+func (s *Sentinel) CountAfter(mark int, match func(Message) bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := 0
-	for _, m := range s.messages {
+	for _, m := range s.messages[mark:] {
 		if match(m) {
 			count++
 		}

@@ -87,7 +87,7 @@ func (s *Site) Environ() []string {
 	environ = append(environ,
 		"PATH="+parts.Bin(s.t)+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"TMPDIR="+s.Temp,
-		"UV_CACHE_DIR="+s.path("uv-cache"),
+		"UV_CACHE_DIR="+filepath.Join(parts.Root(s.t), ".tools", "uv-cache"),
 		siteVariable+"="+s.root,
 		"PYTHONDONTWRITEBYTECODE=1",
 	)
