@@ -52,8 +52,8 @@
 //     waits for the TTL of its last PING, two heartbeat intervals. libzmq drops a
 //     connection on which nothing came for the TTL, and frees the identity. libzmq
 //     stops that clock with every other frame, so a PING follows each of our messages.
-//   - When Run's context ends, the link sends its FIN and waits shortly for the
-//     peer's, so that the next process finds the identity free.
+//   - When Run's context ends, the link sends its FIN, waits shortly for the peer's,
+//     and 50 ms more, so that whoever comes next finds the identity free.
 //
 // Not covered: an application that does not touch its ROUTER socket between the end
 // of one connection and the start of the next (libzmq lets go of an identity on that

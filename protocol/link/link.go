@@ -51,8 +51,8 @@ func New(config Config) (*Link, error) {
 func (l *Link) Events() <-chan Event { return l.events }
 
 // Run dials, and dials again, until ctx ends. Then it closes the connection in good
-// order, hands over the events that are left to a consumer that takes them, and
-// returns nil. It may be called once.
+// order, hands over the events that are left to a consumer that takes them, gives
+// the peer a moment to free the identity, and returns nil. It may be called once.
 func (l *Link) Run(ctx context.Context) error {
 	if !l.running.CompareAndSwap(false, true) {
 		return errRunTwice
@@ -74,6 +74,9 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 		result, err := l.attempt(ctx, number)
 		if ctx.Err() != nil {
+			if result.up > 0 {
+				time.Sleep(settle)
+			}
 			return nil
 		}
 		if result.up > 0 {

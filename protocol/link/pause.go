@@ -9,6 +9,12 @@ import (
 // its identity: the peer's clock starts when our last PING reaches it.
 const takenMargin = 100 * time.Millisecond
 
+// settle is the least time between the end of a connection and the next one
+// under its identity. When the peer's FIN is here, libzmq's I/O thread has let go
+// of the connection; its application thread has yet to let go of the identity.
+// That took less than 1 ms on an idle machine, and more on a busy one.
+const settle = 50 * time.Millisecond
+
 // pause decides how long to wait before the next dial.
 type pause struct {
 	min, max time.Duration
@@ -43,6 +49,9 @@ func (p *pause) after(o outcome) time.Duration {
 	}
 	p.failures++
 	wait -= time.Duration(p.random() * float64(wait) / 2)
+	if o.up > 0 {
+		wait = max(wait, settle)
+	}
 	if o.taken {
 		wait = max(wait, p.ttl+takenMargin)
 	}

@@ -1,0 +1,60 @@
+//go:build unix
+
+package link
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A stopped process takes bytes, for its kernel does, and answers nothing. It is
+// noticed within two intervals however much is sent to it meanwhile.
+func TestFrozenPeerIsNoticed(t *testing.T) {
+	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
+	config := quick(peer.endpoint)
+	config.HeartbeatInterval = 300 * time.Millisecond
+	l := run(t, config)
+	up := l.nextUp()
+	l.say(up.Connection, []byte("before"))
+	peer.next()
+
+	if err := peer.process.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	frozen := time.Now()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	talked := make(chan error, 1)
+	go func() {
+		pace := time.NewTicker(10 * time.Millisecond)
+		defer pace.Stop()
+		for {
+			if err := l.Send(ctx, up.Connection, bytesOf("anybody there?")); err != nil {
+				talked <- err
+				return
+			}
+			<-pace.C
+		}
+	}()
+	down := l.nextDown()
+	if took := time.Since(frozen); took > 3*config.HeartbeatInterval {
+		t.Errorf("noticed after %s", took)
+	}
+	if !errors.Is(down.Reason, ErrPeerSilent) {
+		t.Errorf("got %v", down.Reason)
+	}
+	if err := <-talked; !errors.Is(err, ErrNotConnected) && !errors.Is(err, ErrPeerSilent) {
+		t.Errorf("the Send: %v", err)
+	}
+
+	if err := peer.process.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	again := l.nextUp()
+	if again.Connection != up.Connection+1 {
+		t.Errorf("connection %d is up", again.Connection)
+	}
+}
