@@ -132,6 +132,7 @@ func uvIn(t *testing.T, uv, folder string, arguments ...string) {
 	defer cancel()
 	command := exec.CommandContext(ctx, uv, arguments...)
 	command.Dir = folder
+	command.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // uv leaves lock files there
 	if printed, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("uv %v: %v\n%s", arguments, err, printed)
 	}

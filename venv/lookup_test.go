@@ -3,7 +3,6 @@ package venv
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -108,9 +107,7 @@ func TestSystemIsTheMachinesOwnPython(t *testing.T) {
 func foreignEnvironment(t *testing.T, s *Store, hash string) string {
 	t.Helper()
 	folder := filepath.Join(s.dir, hash)
-	if printed, err := exec.Command(parts.UV(t), "venv", "--no-project", folder).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, printed)
-	}
+	uvIn(t, parts.UV(t), t.TempDir(), "venv", "--no-project", folder)
 	return folder
 }
 

@@ -26,9 +26,8 @@ type pyproject struct {
 // toolUV makes the project the root of a workspace of its own, with settings of
 // its own: uv then looks for neither in the folders above.
 type toolUV struct {
-	Package       bool     `toml:"package"` // never built: there is no source
-	DefaultGroups []string `toml:"default-groups"`
-	Workspace     struct {
+	Package   bool `toml:"package"` // never built: there is no source
+	Workspace struct {
 		Members []string `toml:"members"`
 	} `toml:"workspace"`
 }
@@ -37,7 +36,6 @@ func newPyproject(name, version string) pyproject {
 	var p pyproject
 	p.Project.Name, p.Project.Version = name, version
 	p.Project.Dependencies = []string{}
-	p.Tool.UV.DefaultGroups = []string{}
 	p.Tool.UV.Workspace.Members = []string{}
 	return p
 }

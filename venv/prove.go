@@ -96,6 +96,7 @@ func prove(ctx context.Context, interpreter string, lock lockfile) (proof, error
 		return proof{}, unproven("no locked package can be imported", err)
 	}
 
+	p.notes = append(p.notes, "the new environment has Python "+p.python)
 	switch {
 	case len(p.proven) > 0:
 		p.notes = append(p.notes, "imported from the new environment: "+strings.Join(p.proven, ", "))

@@ -86,7 +86,8 @@ func (s *Store) stage(ctx context.Context, uv tool, staging string, lock lockfil
 	// An environment holds absolute paths, unless it is made relocatable: then
 	// its scripts find their interpreter beside them, and it can be renamed.
 	python := pythonArguments(spec.PythonVersion, lock.requiresPython)
-	create := append([]string{"venv", "--no-project", "--relocatable", "--prompt=" + short(spec.Hash)}, python...)
+	// Quietly: it would tell people how to activate a folder that soon has another name.
+	create := append([]string{"venv", "--quiet", "--no-project", "--relocatable", "--prompt=" + short(spec.Hash)}, python...)
 	if err := uv.run(ctx, project, nil, append(create, folder)...); err != nil {
 		return "", mark{}, err
 	}

@@ -33,11 +33,20 @@ func findUV(path string) (string, error) {
 
 // run runs uv in a project's folder. Its errors are [*BuildError]s with the
 // last lines and without a hash.
+//
+// Temporary files go below the project's folder, to be removed with it: uv leaves
+// a lock file per project among them (observed with uv 0.13), and a killed uv
+// leaves more.
 func (t tool) run(ctx context.Context, folder string, variables []string, arguments ...string) error {
+	temporary := filepath.Join(folder, "tmp")
+	if err := os.MkdirAll(temporary, 0o700); err != nil {
+		return fmt.Errorf("make a folder for temporary files: %w", err)
+	}
 	out := &output{progress: t.progress}
 	command := exec.Command(t.path, arguments...)
 	command.Dir = folder
-	command.Env = append(environmentFor(os.Environ()), variables...)
+	command.Env = append(environmentFor(os.Environ()), "TMPDIR="+temporary, "TMP="+temporary, "TEMP="+temporary)
+	command.Env = append(command.Env, variables...)
 	if t.cacheDir != "" {
 		command.Env = append(command.Env, "UV_CACHE_DIR="+t.cacheDir)
 	}
