@@ -1,0 +1,225 @@
+package parquet
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/casparian-flow/casparian-worker/sink"
+)
+
+// stagedFile is what the assembler needs of a file. Tests put one in between
+// that fails like a full or broken disk.
+type stagedFile interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Truncate(size int64) error
+	Stat() (fs.FileInfo, error)
+}
+
+// assembler owns the staged file: where each row group lies, what is durable,
+// and the footer. Nothing behind end counts; the next row group overwrites it.
+type assembler struct {
+	path   string // absolute, for messages
+	create func() (stagedFile, error)
+	// syncNames makes the file's own name durable.
+	syncNames func() error
+	file      stagedFile // nil until the first row group begins
+	named     bool       // the file's name is durable
+
+	format format
+	end    int64
+	rows   int64
+	groups []rowGroup
+
+	// What the last checkpoint covers.
+	checkpointed int // row groups
+	last         flushed
+}
+
+// begin creates the file if this is its first row group, and gives the place
+// for the group's bytes.
+func (a *assembler) begin() (io.Writer, error) {
+	if a.file == nil {
+		file, err := a.create()
+		if err != nil {
+			return nil, err
+		}
+		a.file = file
+		if err := a.write([]byte(magic), 0); err != nil {
+			return nil, err
+		}
+		a.end = int64(len(magic))
+	}
+	return &segment{assembler: a, at: a.end}, nil
+}
+
+// segment is the file behind its end, as a stream.
+type segment struct {
+	assembler *assembler
+	at        int64
+}
+
+func (s *segment) Write(p []byte) (int, error) {
+	if err := s.assembler.write(p, s.at); err != nil {
+		return 0, err
+	}
+	s.at += int64(len(p))
+	return len(p), nil
+}
+
+func (a *assembler) write(p []byte, at int64) error {
+	if _, err := a.file.WriteAt(p, at); err != nil {
+		return fmt.Errorf("write %d bytes to staged file %s: %w", len(p), a.path, err)
+	}
+	return nil
+}
+
+// place takes a finished row group that was written behind the end.
+func (a *assembler) place(group rowGroup) {
+	group.Start = a.end
+	a.end += group.Length
+	a.rows += group.Rows
+	a.groups = append(a.groups, group)
+}
+
+// checkpoint makes everything placed so far durable and gives its token. With
+// nothing new since the last one it gives that again.
+func (a *assembler) checkpoint(schema func() ([]byte, error), staging string) (flushed, error) {
+	if a.checkpointed == len(a.groups) {
+		return a.last, nil
+	}
+	block := checkpoint{Previous: a.last.Checkpoint, Groups: a.groups[a.checkpointed:]}
+	if a.checkpointed == 0 {
+		var err error
+		if block.Schema, err = schema(); err != nil {
+			return flushed{}, err
+		}
+	}
+	bytes, checksum, err := block.marshal()
+	if err != nil {
+		return flushed{}, fmt.Errorf("checkpoint of %s: %w", a.path, err)
+	}
+	if err := a.write(bytes, a.end); err != nil {
+		return flushed{}, err
+	}
+	if err := a.sync(); err != nil {
+		return flushed{}, err
+	}
+	at := a.end
+	a.end += int64(len(bytes))
+	a.checkpointed = len(a.groups)
+	a.last = flushed{Staging: staging, End: a.end, Rows: a.rows, Checkpoint: at, Checksum: checksum}
+	return a.last, nil
+}
+
+// seal writes the footer, cuts off what lies behind it, and makes the file
+// durable.
+func (a *assembler) seal(schema *arrow.Schema, entries []entry) (sealed, error) {
+	footer, err := a.format.footer(schema, a.groups, entries)
+	if err != nil {
+		return sealed{}, fmt.Errorf("footer of %s: %w", a.path, err)
+	}
+	if err := a.write(footer, a.end); err != nil {
+		return sealed{}, err
+	}
+	size := a.end + int64(len(footer))
+	if err := a.file.Truncate(size); err != nil {
+		return sealed{}, fmt.Errorf("truncate staged file %s: %w", a.path, err)
+	}
+	if err := a.sync(); err != nil {
+		return sealed{}, err
+	}
+	a.end = size
+	return sealed{Size: size, Footer: digest(footer), FooterLength: int64(len(footer)), Rows: a.rows}, nil
+}
+
+func (a *assembler) sync() error {
+	if err := a.file.Sync(); err != nil {
+		return fmt.Errorf("make staged file %s durable: %w", a.path, err)
+	}
+	if !a.named {
+		if err := a.syncNames(); err != nil {
+			return err
+		}
+		a.named = true
+	}
+	return nil
+}
+
+// resume takes up a file at a token: it cuts off what lies behind the durable
+// end. A file that is shorter, or says something else, is damaged.
+func (a *assembler) resume(file stagedFile, token flushed) (schema []byte, err error) {
+	damaged := func(reason string, args ...any) ([]byte, error) {
+		return nil, &sink.DamageError{Path: a.path, Reason: fmt.Sprintf(reason, args...)}
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("look at staged file %s: %w", a.path, err)
+	}
+	if info.Size() < token.End {
+		return damaged("it has %d bytes and %d were durable", info.Size(), token.End)
+	}
+	schema, groups, err := readCheckpoints(file, token)
+	if err != nil {
+		return damaged("%v", err)
+	}
+	if err := file.Truncate(token.End); err != nil {
+		return nil, fmt.Errorf("truncate staged file %s: %w", a.path, err)
+	}
+	a.file, a.named = file, true
+	a.end, a.rows, a.groups = token.End, token.Rows, groups
+	a.checkpointed, a.last = len(groups), token
+	return schema, nil
+}
+
+// reopen opens the staged file of a token. A missing one is damage: the token
+// says that it was durable.
+func (o *outputRoot) reopen(name string) (*os.File, error) {
+	info, err := o.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &sink.DamageError{Path: o.absolute(name), Reason: "it is missing"}
+	}
+	if err != nil {
+		return nil, o.explain("look at staged file", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &sink.DamageError{Path: o.absolute(name), Reason: "it is not a file"}
+	}
+	file, err := o.root.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, o.explain("open staged file", name, err)
+	}
+	return file, nil
+}
+
+// stage creates the staged file and its folder. A stray file of the same name
+// (another state directory wrote to the same root) is removed, not opened: it
+// could be a link to something else.
+func (o *outputRoot) stage(name string) (*os.File, error) {
+	if err := o.makeFolder(filepath.Dir(name)); err != nil {
+		return nil, err
+	}
+	if err := o.remove(name); err != nil {
+		return nil, err
+	}
+	file, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, o.explain("create staged file", name, err)
+	}
+	return file, nil
+}
+
+func digest(footer []byte) string {
+	sum := sha256.Sum256(footer)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,281 @@
+package rowgroup
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// README.md of the format, "Nested Encoding" (the Dremel paper's definition and
+// repetition levels).
+//
+// A slot is one entry of a column: a value, or the place where one is missing.
+// Its definition level counts the optional and repeated nodes above that are
+// there; its repetition level says at which repeated node it goes on (0: a new
+// row). The builder walks from the rows down to the leaf, one Arrow node at a
+// time. At each step a slot is open, which means that everything above is
+// there and it stands for a position in the current Arrow array, or closed:
+// something above is missing, and its levels are final.
+
+// span is a stretch of positions in an Arrow array's buffers.
+type span struct{ start, n int }
+
+// levels holds the slots of some rows of one column on the way to its leaf.
+// All open slots have the definition level def; a closed one has less. spans
+// are the positions of the open slots, in their order.
+type levels struct {
+	slots int
+	open  int // how many slots are open
+	def   uint8
+	rep   uint8 // repeated nodes passed so far
+	spans []span
+
+	// defs holds a level per slot, unless every slot is open (allOpen): then it
+	// would say def all over, and is left out. reps holds one unless no repeated
+	// node was passed: then it would say zero all over.
+	allOpen bool
+	defs    []uint8
+	reps    []uint8
+
+	// Memory for the next step.
+	spareDefs, spareReps []uint8
+	spareSpans           []span
+	lists                []span // child positions of each open slot
+}
+
+// start begins with one open slot per row.
+func (l *levels) start(at, rows int) {
+	l.slots, l.open = rows, rows
+	l.def, l.rep = 0, 0
+	l.spans = l.spans[:0]
+	if rows > 0 {
+		l.spans = append(l.spans, span{at, rows})
+	}
+	l.allOpen = true
+	l.defs, l.reps = l.defs[:0], l.reps[:0]
+}
+
+// appendSpan adds positions behind spans, joining what is adjacent.
+func appendSpan(spans []span, start, n int) []span {
+	if k := len(spans); k > 0 && spans[k-1].start+spans[k-1].n == start {
+		spans[k-1].n += n
+		return spans
+	}
+	return append(spans, span{start, n})
+}
+
+// materialize fills in defs.
+func (l *levels) materialize() {
+	if !l.allOpen {
+		return
+	}
+	l.defs = resize(l.defs, l.slots)
+	fill(l.defs, l.def)
+	l.allOpen = false
+}
+
+func fill(v []uint8, x uint8) {
+	for i := range v {
+		v[i] = x
+	}
+}
+
+// optional passes an optional node: all open slots count as present until
+// close says which are not.
+func (l *levels) optional() {
+	if !l.allOpen {
+		for i, d := range l.defs {
+			if d == l.def {
+				l.defs[i] = d + 1
+			}
+		}
+	}
+	l.def++
+}
+
+// shift moves all positions, as a child array with an offset of its own asks.
+func (l *levels) shift(by int) {
+	if by == 0 {
+		return
+	}
+	for i := range l.spans {
+		l.spans[i].start += by
+	}
+}
+
+// close closes the open slots whose position has no bit in the bitmap, one
+// level below the present one, and tells how many they were.
+func (l *levels) close(bitmap []byte) int {
+	valid := 0
+	for _, s := range l.spans {
+		valid += countBits(bitmap, s.start, s.n)
+	}
+	closed := l.open - valid
+	if closed == 0 {
+		return 0
+	}
+	oneToOne := l.allOpen // slot i is the i-th position
+	l.materialize()
+	out := l.spareSpans[:0]
+	slot := 0
+	for _, s := range l.spans {
+		for p := s.start; p < s.start+s.n; {
+			n := min(64, s.start+s.n-p)
+			var word uint64
+			if n == 64 {
+				word = load64(bitmap, p)
+			} else {
+				word = loadBits(bitmap, p, n)
+			}
+			if oneToOne {
+				out = l.closeWord(out, word, slot, p, n)
+				slot += n
+				p += n
+				continue
+			}
+			for k := range n {
+				for l.defs[slot] != l.def {
+					slot++
+				}
+				if word>>uint(k)&1 != 0 {
+					out = appendSpan(out, p+k, 1)
+				} else {
+					l.defs[slot] = l.def - 1
+				}
+				slot++
+			}
+			p += n
+		}
+	}
+	l.spans, l.spareSpans = out, l.spans
+	l.open = valid
+	return closed
+}
+
+// closeWord closes up to 64 slots that lie behind one another, going from run
+// to run of equal bits.
+func (l *levels) closeWord(out []span, word uint64, slot, at, n int) []span {
+	for k := 0; k < n; {
+		if run := min(bits.TrailingZeros64(^(word >> uint(k))), n-k); run > 0 {
+			out = appendSpan(out, at+k, run)
+			k += run
+			continue
+		}
+		run := min(bits.TrailingZeros64(word>>uint(k)), n-k)
+		fill(l.defs[slot+k:slot+k+run], l.def-1)
+		k += run
+	}
+	return out
+}
+
+// closeAll closes every open slot one level below the present one.
+func (l *levels) closeAll() {
+	if l.open == 0 {
+		return
+	}
+	l.materialize()
+	for i, d := range l.defs {
+		if d == l.def {
+			l.defs[i] = d - 1
+		}
+	}
+	l.spans, l.open = l.spans[:0], 0
+}
+
+// move sends each open slot from its position p to the position to(p) of
+// another array: what an index into a dictionary does.
+func (l *levels) move(to func(p int) (int, error)) error {
+	out := l.spareSpans[:0]
+	for _, s := range l.spans {
+		for p := s.start; p < s.start+s.n; p++ {
+			q, err := to(p)
+			if err != nil {
+				return err
+			}
+			out = append(out, span{q, 1})
+		}
+	}
+	l.spans, l.spareSpans = out, l.spans
+	return nil
+}
+
+// tooManySlots says that a step would make more slots than one page should
+// have; fewer rows may do.
+type tooManySlots struct{ slots int }
+
+func (e *tooManySlots) Error() string {
+	return fmt.Sprintf("%d values in one page are too many", e.slots)
+}
+
+// expand passes a repeated node: l.lists says for each open slot which
+// positions of the child array its list covers. An empty list leaves a closed
+// slot; every element gets a slot, the first with the repetition level of its
+// list, the others with that of the node.
+func (l *levels) expand(limit int) error {
+	elements, empty := 0, 0
+	for _, s := range l.lists {
+		elements += s.n
+		if s.n == 0 {
+			empty++
+		}
+		if elements > limit {
+			return &tooManySlots{elements}
+		}
+	}
+	slots := l.slots - l.open + empty + elements
+	if slots > limit {
+		return &tooManySlots{slots}
+	}
+	l.rep++
+	if empty > 0 {
+		l.materialize()
+	}
+	reps := resize(l.spareReps, slots)
+	out := l.spareSpans[:0]
+	inner := l.rep
+	single := inner == 1 // no repetition levels so far: all zero
+	if l.allOpen {
+		at := 0
+		for i, s := range l.lists {
+			outer := uint8(0)
+			if !single {
+				outer = l.reps[i]
+			}
+			reps[at] = outer
+			fill(reps[at+1:at+s.n], inner)
+			at += s.n
+			out = appendSpan(out, s.start, s.n)
+		}
+	} else {
+		defs := resize(l.spareDefs, slots)
+		at, list := 0, 0
+		for i, d := range l.defs {
+			outer := uint8(0)
+			if !single {
+				outer = l.reps[i]
+			}
+			reps[at] = outer
+			if d != l.def {
+				defs[at] = d
+				at++
+				continue
+			}
+			s := l.lists[list]
+			list++
+			if s.n == 0 {
+				defs[at] = d
+				at++
+				continue
+			}
+			fill(reps[at+1:at+s.n], inner)
+			fill(defs[at:at+s.n], d+1)
+			at += s.n
+			out = appendSpan(out, s.start, s.n)
+		}
+		l.defs, l.spareDefs = defs, l.defs
+	}
+	l.reps, l.spareReps = reps, l.reps
+	l.spans, l.spareSpans = out, l.spans
+	l.slots, l.open = slots, elements
+	l.def++
+	return nil
+}
