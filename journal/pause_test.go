@@ -1,0 +1,260 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// fullDisk is a disk whose writes can be refused.
+type fullDisk struct {
+	*disk
+	full    atomic.Pointer[error]
+	refused atomic.Int64
+}
+
+func newFullDisk() *fullDisk {
+	f := &fullDisk{disk: realDisk()}
+	f.commit = func(tx *bbolt.Tx) error {
+		if err := f.full.Load(); err != nil {
+			f.refused.Add(1)
+			return *err
+		}
+		return tx.Commit()
+	}
+	open := f.openFile
+	f.openFile = func(path string, flag int, perm os.FileMode) (*os.File, error) {
+		if err := f.full.Load(); err != nil && strings.HasSuffix(path, probeName) {
+			f.refused.Add(1)
+			return nil, *err
+		}
+		return open(path, flag, perm)
+	}
+	return f
+}
+
+func (f *fullDisk) fill(err error) { f.full.Store(&err) }
+func (f *fullDisk) makeRoom()      { f.full.Store(nil) }
+
+// soon tries again at once.
+func soon(int) time.Duration { return time.Millisecond }
+
+// logBuffer is a log that several goroutines may write and read.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) lines() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Split(strings.TrimSpace(b.text.String()), "\n")
+}
+
+// TestAFullDiskPausesTheJournal: appends wait, one of them gives up, and when there
+// is room the others go through as if nothing had been.
+func TestAFullDiskPausesTheJournal(t *testing.T) {
+	for _, full := range fullErrors {
+		t.Run(full.Error(), func(t *testing.T) {
+			var log logBuffer
+			d := newFullDisk()
+			j := open(t, t.TempDir(), Options{disk: d.disk, backOff: soon, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			appendAll(t, j, WorkerStarted{WorkerID: "w"})
+			d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: full})
+
+			ctx, giveUp := context.WithCancel(t.Context())
+			impatient, patient := make(chan error), make(chan error)
+			go func() {
+				_, err := j.Append(ctx, WorkerStopped{Reason: "impatient"})
+				impatient <- err
+			}()
+			go func() {
+				_, err := j.Append(t.Context(), WorkerStopped{Reason: "patient"})
+				patient <- err
+			}()
+			waitFor(t, "many refused tries", func() bool { return d.refused.Load() > 5 })
+			var paused *PausedError
+			if err := j.Paused(); !errors.As(err, &paused) || !errors.Is(err, full) || !strings.Contains(err.Error(), "room") {
+				t.Fatalf("paused: %v", err)
+			}
+			if j.State().Events != 1 {
+				t.Fatal("the state is ahead of the disk")
+			}
+			giveUp()
+			if err := <-impatient; !errors.Is(err, context.Canceled) {
+				t.Fatalf("the impatient append: %v", err)
+			} else if !errors.Is(err, ErrUncertain) && !errors.Is(err, full) {
+				t.Fatalf("it does not say what it waited for: %v", err)
+			}
+			d.makeRoom()
+			if err := <-patient; err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "the pause to end", func() bool { return j.Paused() == nil })
+			select {
+			case <-j.Failed():
+				t.Fatal("it counts as failed")
+			default:
+			}
+			if lines := log.lines(); len(lines) != 2 || !strings.Contains(lines[0], "waits") || !strings.Contains(lines[1], "goes on") {
+				t.Errorf("the log: %q", lines)
+			}
+			if _, err := j.Verify(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestAPauseEndsAlsoWhenNobodyWaits: when every append has given up, the journal
+// itself finds out that there is room again.
+func TestAPauseEndsAlsoWhenNobodyWaits(t *testing.T) {
+	d := newFullDisk()
+	dir := t.TempDir()
+	j := open(t, dir, Options{disk: d.disk, backOff: soon})
+	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: fullErrors[0]})
+	ctx, giveUp := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := j.Append(ctx, WorkerStopped{})
+		done <- err
+	}()
+	waitFor(t, "the pause", func() bool { return j.Paused() != nil })
+	giveUp()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	tries := d.refused.Load()
+	waitFor(t, "tries without an append", func() bool { return d.refused.Load() > tries+3 })
+	d.makeRoom()
+	waitFor(t, "the pause to end", func() bool { return j.Paused() == nil })
+	requireOnlyFiles(t, dir, fileName, lockName)
+}
+
+func TestClosingAPausedJournal(t *testing.T) {
+	d := newFullDisk()
+	j := open(t, t.TempDir(), Options{disk: d.disk, backOff: func(int) time.Duration { return time.Hour }})
+	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: fullErrors[0]})
+	done := make(chan error)
+	for range 3 {
+		go func() {
+			_, err := j.Append(context.Background(), WorkerStopped{})
+			done <- err
+		}()
+	}
+	waitFor(t, "the pause", func() bool { return j.Paused() != nil })
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := <-done; !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAFailedWriteEndsTheJournal: whatever else the disk says, nothing more is
+// written, everybody is told, and a restart finds what was acknowledged.
+func TestAFailedWriteEndsTheJournal(t *testing.T) {
+	broken := errors.New("input/output error")
+	cases := map[string]struct {
+		commit func(tx *bbolt.Tx) error
+		events uint64 // that a restart finds
+	}{
+		"before anything is written":            {func(*bbolt.Tx) error { return broken }, 1},
+		"after all is written":                  {func(tx *bbolt.Tx) error { return errors.Join(tx.Commit(), broken) }, 2},
+		"a full disk found out by a sync":       {func(*bbolt.Tx) error { return &fs.PathError{Op: "sync", Path: "x", Err: fullErrors[0]} }, 1},
+		"a full disk found out by a naked sync": {func(*bbolt.Tx) error { return fullErrors[0] }, 1},
+		"a panic in bbolt":                      {func(*bbolt.Tx) error { panic("page 5 already freed") }, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			d := realDisk()
+			j := open(t, dir, Options{disk: d})
+			appendAll(t, j, WorkerStarted{WorkerID: "w"})
+			changed := j.Changed()
+			d.commit = c.commit
+			for try := range 2 {
+				_, err := j.Append(t.Context(), WorkerStopped{})
+				failure, ok := errors.AsType[*StorageError](err)
+				if !ok || !errors.Is(err, ErrFailed) || failure.Hint == "" {
+					t.Fatalf("append %d: %v", try, err)
+				}
+				d.commit = func(tx *bbolt.Tx) error { t.Error("written after a failure"); return tx.Commit() }
+			}
+			for what, told := range map[string]<-chan struct{}{"Failed": j.Failed(), "Changed": changed} {
+				select {
+				case <-told:
+				default:
+					t.Errorf("%s is not closed", what)
+				}
+			}
+			if j.Failure() == nil || j.State().Events != 1 {
+				t.Errorf("failure %v, state %d", j.Failure(), j.State().Events)
+			}
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			again := open(t, dir)
+			if again.State().Events != c.events {
+				t.Errorf("a restart finds %d events, want %d", again.State().Events, c.events)
+			}
+			appendAll(t, again, WorkerStarted{WorkerID: "w"})
+		})
+	}
+}
+
+// TestAWriteThatTookEffectAndSaidItDidNot: the retry after a pause sees that the
+// event is there already, and does not write it twice.
+func TestAWriteThatTookEffectAndSaidItDidNot(t *testing.T) {
+	dir := t.TempDir()
+	d := realDisk()
+	j := open(t, dir, Options{disk: d, backOff: soon})
+	appendAll(t, j, WorkerStarted{WorkerID: "w"})
+	d.commit = func(tx *bbolt.Tx) error {
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		return &fs.PathError{Op: "write", Path: "journal.db", Err: fullErrors[0]}
+	}
+	if _, err := j.Append(t.Context(), WorkerStopped{}); !errors.Is(err, ErrFailed) {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if again := open(t, dir); again.State().Events != 2 {
+		t.Errorf("%d events", again.State().Events)
+	}
+}
+
+func TestBackOffGrowsAndEnds(t *testing.T) {
+	previous := time.Duration(0)
+	for attempt := range 100 {
+		wait := backOff(attempt)
+		if wait < previous || wait < 100*time.Millisecond || wait > 5*time.Second {
+			t.Fatalf("attempt %d waits %v after %v", attempt, wait, previous)
+		}
+		previous = wait
+	}
+	if previous != 5*time.Second {
+		t.Errorf("it ends at %v", previous)
+	}
+}
