@@ -3,17 +3,19 @@
 Old interpreters must be able to read this file, so that they can be told what
 is wrong; the package beside it needs Python 3.9.
 """
+import os
 import sys
 
 if sys.version_info < (3, 9):
     sys.exit("casparian guest: Python 3.9 or later is needed, this is " + sys.version.split()[0])
 
-# Python puts this file's folder in front of everything. The plugin must not see
-# it: its modules are not the plugin's.
-_folder = sys.path[0]
+# This file's folder is needed for one import, and hidden from the plugin then:
+# nothing in it is the plugin's.
+_folder = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [_folder] + [entry for entry in sys.path if entry != _folder]
 from casparian_guest import session  # noqa: E402
 
-sys.path[:] = [entry for entry in sys.path if entry != _folder]
+del sys.path[0]
 
 if __name__ == "__main__":
     sys.exit(session.main())

@@ -1,7 +1,7 @@
 """Topics, and the context that a plugin is given."""
 import threading
 
-from . import frames, slices
+from . import frames
 
 LONGEST_NAME = 1 << 10
 
@@ -47,12 +47,19 @@ class Publisher:
         topic_id = 0 if topic is None else self._resolve(topic).id
         with self._lock:
             if self._encoder is None and data is not None:
-                self._encoder = slices.Encoder(self._job.slice_rows, self._job.slice_bytes,
-                                               self._job.frame_bytes)
+                self._encoder = self._new_encoder()
             for table in frames.tables(data):
                 for rows, stream in self._encoder.encode(table):
                     self._connection.send_batch(topic_id, rows, stream)
                 table = None  # the next one may be as large
+
+    def _new_encoder(self):
+        try:
+            from . import slices  # imports pyarrow
+        except ImportError as error:
+            raise ImportError("the plugin's environment has no usable pyarrow, which every plugin "
+                              "that publishes something needs: %s" % error) from error
+        return slices.Encoder(self._job.slice_rows, self._job.slice_bytes, self._job.frame_bytes)
 
     def _resolve(self, topic):
         if isinstance(topic, Topic):
