@@ -181,12 +181,14 @@ def row_of(name: str) -> str:
     return head if head in Op.__members__ else "frames"
 
 
-def run(go: Rosetta, report: Report, megabytes: int) -> None:
+def run_huge(go: Rosetta, report: Report, megabytes: int) -> None:
+    for case in says.huge(megabytes):
+        exchange(go, report, case, {"compact": wire.pack_model(case.op, case.job_id, case.model)})
+
+
+def run(go: Rosetta, report: Report) -> None:
     for case in says.cases():
         exchange(go, report, case, says.spellings(case))
-    if megabytes:
-        for case in says.huge(megabytes):
-            exchange(go, report, case, {"compact": wire.pack_model(case.op, case.job_id, case.model)})
 
     for odd in faults.tolerated():
         report.check(odd.op.name, TOLERATED, odd.name, read_by_go(go, odd.frames, odd.op, odd.job_id, odd.value))
@@ -230,6 +232,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rosetta", metavar="PATH", help="the Go program, built before; without it, `go build` makes one")
     parser.add_argument("--huge", metavar="MB", type=int, default=64, help="size of the huge payloads, 0 for none (default: 64)")
+    parser.add_argument("--only-huge", action="store_true", help="exchange the huge payloads and nothing else")
     parser.add_argument("--verbose", action="store_true", help="print every exchange")
     options = parser.parse_args()
 
@@ -238,7 +241,10 @@ def main() -> int:
         go = Rosetta(options.rosetta or build(folder))
         report = Report(options.verbose)
         try:
-            run(go, report, options.huge)
+            if not options.only_huge:
+                run(go, report)
+            if options.huge:
+                run_huge(go, report, options.huge)
         finally:
             status = go.close()
     sound = report.print()

@@ -109,6 +109,8 @@ func (e *PayloadLengthMismatchError) Error() string {
 		return fmt.Sprintf("%s: payload of %d bytes, the header can announce %d at most: it cannot be sent in one message", about, e.Got, uint64(maxPayload))
 	case e.Frames > 2:
 		return fmt.Sprintf("%s: %d frames, a message has 2 (header and payload) or 1 (header alone); the header announces %d bytes and %d came", about, e.Frames, e.Header.Length, e.Got)
+	case e.Got == uint64(e.Header.Length):
+		return fmt.Sprintf("%s: the payload of %d bytes, or some of it, came in the header's frame: it must be a frame of its own", about, e.Got)
 	default:
 		return fmt.Sprintf("%s: the header announces %d bytes of payload and %d came: the message was cut or put together wrongly", about, e.Header.Length, e.Got)
 	}
