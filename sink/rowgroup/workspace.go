@@ -25,7 +25,7 @@ type workspace struct {
 	viewData      []byte
 	via           []uint32
 	boolBits      bitWriter
-	validity      []byte
+	bound         [2][8]byte
 
 	// Encoded values.
 	indexes    []uint32
