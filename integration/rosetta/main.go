@@ -56,7 +56,7 @@ func main() {
 
 // serve answers requests until the stream ends.
 func serve(in io.Reader, out io.Writer) error {
-	reader, writer := bufio.NewReaderSize(in, 1<<16), bufio.NewWriterSize(out, 1<<16)
+	reader, writer := bufio.NewReaderSize(in, 1<<16), newWriter(out)
 	for {
 		request, err := readRecord(reader)
 		if errors.Is(err, io.EOF) {
@@ -248,6 +248,8 @@ func noEOF(err error) error {
 	}
 	return err
 }
+
+func newWriter(w io.Writer) *bufio.Writer { return bufio.NewWriterSize(w, 1<<16) }
 
 func writeRecord(w *bufio.Writer, parts [][]byte) error {
 	var size [4]byte
