@@ -101,3 +101,10 @@ func (p *framePool) read(r io.Reader, length int) (*memory.Buffer, error) {
 		buf = larger
 	}
 }
+
+// inUse is how many buffers were handed out and not given back.
+func (p *framePool) inUse() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live
+}
