@@ -23,7 +23,7 @@ import (
 // its encoded bytes in memory, and on its first rows its plain ones.
 const (
 	DefaultCompression   = "snappy"
-	DefaultRowGroupRows  = 512 << 10
+	DefaultRowGroupRows  = 256 << 10
 	DefaultRowGroupBytes = 32 << 20
 )
 

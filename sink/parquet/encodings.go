@@ -28,7 +28,7 @@ func chooseEncodings(first arrow.RecordBatch) []pq.WriterProperty {
 			continue
 		}
 		s := sample(column)
-		if !s.flat {
+		if !s.flat || first.Schema().Field(i).Metadata.Equal(readAsDictionary) {
 			continue
 		}
 		switch {

@@ -154,10 +154,19 @@ func (s *fileSchema) declared() *arrow.Schema {
 func (s *fileSchema) stored() *arrow.Schema {
 	fields := make([]arrow.Field, 0, len(s.columns)+2)
 	for _, column := range s.columns {
-		fields = append(fields, arrow.Field{Name: column.Name, Type: stored(column.Type), Nullable: true})
+		field := arrow.Field{Name: column.Name, Type: stored(column.Type), Nullable: true}
+		if column.Type.ID() == arrow.DICTIONARY {
+			field.Metadata = readAsDictionary
+		}
+		fields = append(fields, field)
 	}
 	return arrow.NewSchema(append(fields, lineageFields()...), nil)
 }
+
+// readAsDictionary marks a stored field that readers are to make a dictionary of.
+// pyarrow can do that from PLAIN and RLE_DICTIONARY pages only ("Not yet
+// implemented: DecodeArrow of DictAccumulator for DeltaLengthByteArrayDecoder").
+var readAsDictionary = arrow.NewMetadata([]string{"casparian.read_as"}, []string{"dictionary"})
 
 func lineageFields() []arrow.Field {
 	return []arrow.Field{

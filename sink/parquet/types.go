@@ -15,7 +15,7 @@ import (
 // Its declared type is what a reader that understands ARROW:schema gets back: the
 // plugin's own type, except that the newer layouts which older readers do not
 // know (views, 32 and 64 bit decimals, run ends) are declared as the plain type
-// with the same values.
+// with the same values, and dictionaries inside of other types as their values.
 //
 // Its stored type is what the encoder is given: one of few types that Parquet
 // has a form for. A dictionary is stored as its values, seconds as milliseconds,
@@ -83,7 +83,7 @@ func declare(dataType arrow.DataType, path string, depth int) (arrow.DataType, e
 	case arrow.DecimalType:
 		return declareDecimal(t, refuse)
 	case *arrow.DictionaryType:
-		values, err := declareField(arrow.Field{Type: t.ValueType}, path, depth+1)
+		values, err := declareField(arrow.Field{Type: t.ValueType}, path, depth)
 		if err != nil {
 			return nil, err
 		}
@@ -93,12 +93,14 @@ func declare(dataType arrow.DataType, path string, depth int) (arrow.DataType, e
 		if values.Type.ID() == arrow.NULL {
 			return arrow.Null, nil
 		}
-		if values.Type.ID() == arrow.DICTIONARY {
+		// pyarrow cannot read a dictionary inside of a list from more than one row
+		// group ("Nested data conversions not implemented for chunked array outputs").
+		if depth > 0 || values.Type.ID() == arrow.DICTIONARY {
 			return values.Type, nil
 		}
 		return &arrow.DictionaryType{IndexType: t.IndexType, ValueType: values.Type, Ordered: t.Ordered}, nil
 	case *arrow.RunEndEncodedType:
-		values, err := declareField(arrow.Field{Type: t.Encoded()}, path, depth+1)
+		values, err := declareField(arrow.Field{Type: t.Encoded()}, path, depth)
 		if err != nil {
 			return nil, err
 		}

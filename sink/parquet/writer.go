@@ -114,7 +114,7 @@ func (w *writer) guarded(ctx context.Context, call func() error) (err error) {
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = &sink.ValueError{Column: w.column, Batch: w.batches, Reason: fmt.Sprintf("the encoder gave up: %v", cause)}
+			err = &sink.ValueError{Column: w.column, Batch: w.batches, Reason: fmt.Sprintf("it does not hold together: %v", cause)}
 		}
 		if err != nil {
 			w.failed = err
@@ -132,15 +132,10 @@ func (w *writer) take(ctx context.Context, batch arrow.RecordBatch) error {
 	columns := make([]arrow.Array, len(pick))
 	for i, from := range pick {
 		columns[i] = batch.Column(from)
-		w.column = w.schema.columns[i].Name
-		if err := array.Validate(columns[i]); err != nil {
-			return w.blame(&badValue{err.Error()})
-		}
 	}
-	w.column = ""
 	for at, rows := 0, int(batch.NumRows()); at < rows; {
 		room := w.driver.config.RowGroupRows - w.open.rows
-		n, size := cut(columns, at, int(min(int64(rows-at), pieceRows, room)))
+		n, size := w.cut(columns, at, int(min(int64(rows-at), pieceRows, room)))
 		if err := w.piece(columns, at, at+n); err != nil {
 			return err
 		}
@@ -161,12 +156,14 @@ func (w *writer) take(ctx context.Context, batch arrow.RecordBatch) error {
 }
 
 // cut says how many rows from at on make a piece, at most n, and their plain size.
-func cut(columns []arrow.Array, at, n int) (rows int, size int64) {
+func (w *writer) cut(columns []arrow.Array, at, n int) (rows int, size int64) {
 	for {
 		size = 0
-		for _, column := range columns {
+		for i, column := range columns {
+			w.column = w.schema.columns[i].Name
 			size += plainBytesOf(column, at, at+n)
 		}
+		w.column = ""
 		if n == 1 || size <= pieceBytes {
 			return n, size
 		}

@@ -1,0 +1,247 @@
+package parquet
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"go.uber.org/goleak"
+
+	"github.com/casparian-flow/casparian-worker/integration/parts"
+	"github.com/casparian-flow/casparian-worker/sink"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newDriver makes a driver on an output root of the test's own.
+func newDriver(t *testing.T, config Config) *Driver {
+	t.Helper()
+	if config.Root == "" {
+		config.Root = filepath.Join(t.TempDir(), "out")
+	}
+	driver, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return driver
+}
+
+// target is job 7's first attempt at one output.
+func target(uri string) sink.Target {
+	return sink.Target{JobID: 7, Generation: 1, Attempt: 1, Topic: "output", URI: uri, Mode: sink.Append,
+		Plugin: "demo", FileVersionID: 41}
+}
+
+// column is a name and JSON values, as array.FromJSON reads them.
+type column struct {
+	name   string
+	kind   arrow.DataType
+	values string
+}
+
+func batchOf(t *testing.T, columns ...column) arrow.RecordBatch {
+	t.Helper()
+	fields := make([]arrow.Field, len(columns))
+	arrays := make([]arrow.Array, len(columns))
+	rows := 0
+	for i, c := range columns {
+		values, _, err := array.FromJSON(memory.DefaultAllocator, c.kind, strings.NewReader(c.values))
+		if err != nil {
+			t.Fatalf("column %s: %v", c.name, err)
+		}
+		defer values.Release()
+		fields[i] = arrow.Field{Name: c.name, Type: c.kind, Nullable: true}
+		arrays[i] = values
+		rows = values.Len()
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), arrays, int64(rows))
+}
+
+// ints is a batch of one column "n" with the numbers [from, to).
+func ints(from, to int64) arrow.RecordBatch {
+	builder := array.NewInt64Builder(memory.DefaultAllocator)
+	defer builder.Release()
+	for i := from; i < to; i++ {
+		builder.Append(i)
+	}
+	values := builder.NewArray()
+	defer values.Release()
+	return array.NewRecordBatch(arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64}}, nil),
+		[]arrow.Array{values}, to-from)
+}
+
+func open(t *testing.T, d *Driver, to sink.Target, resume sink.Token) sink.Writer {
+	t.Helper()
+	writer, err := d.Open(t.Context(), to, resume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { writer.Close() })
+	return writer
+}
+
+func write(t *testing.T, w sink.Writer, batches ...arrow.RecordBatch) {
+	t.Helper()
+	for _, batch := range batches {
+		if err := w.Write(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func flush(t *testing.T, w sink.Writer) sink.Token {
+	t.Helper()
+	token, err := w.Flush(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// seal ends the writer and gives its token.
+func seal(t *testing.T, w sink.Writer) sink.Token {
+	t.Helper()
+	token, err := w.Seal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// commit publishes and gives the path of the file.
+func commit(t *testing.T, d *Driver, to sink.Target, token sink.Token) string {
+	t.Helper()
+	artifact, err := d.Commit(t.Context(), to, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if artifact.Topic != to.Topic {
+		t.Fatalf("the artifact's topic is %q, not %q", artifact.Topic, to.Topic)
+	}
+	path, err := d.publishedPath(artifact.URI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(d.config.Root, path)
+}
+
+// publish writes batches to a target and commits them.
+func publish(t *testing.T, d *Driver, to sink.Target, batches ...arrow.RecordBatch) string {
+	t.Helper()
+	writer := open(t, d, to, nil)
+	write(t, writer, batches...)
+	return commit(t, d, to, seal(t, writer))
+}
+
+// files lists everything below the root that is not a folder, with slashes.
+func files(t *testing.T, d *Driver) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(d.config.Root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		below, err := filepath.Rel(d.config.Root, path)
+		found = append(found, filepath.ToSlash(below))
+		return err
+	})
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func wantFiles(t *testing.T, d *Driver, want ...string) {
+	t.Helper()
+	if got := files(t, d); strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Fatalf("the output root holds %q, want %q", got, want)
+	}
+}
+
+// python runs a script of testdata and gives what it printed.
+func python(t *testing.T, stdin []byte, script string, args ...string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), parts.Python(t), append([]string{filepath.Join("testdata", script)}, args...)...)
+	command.Stdin = bytes.NewReader(stdin)
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	if err := command.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out.Bytes())
+	}
+	return out.String()
+}
+
+// rowsOf reads files with pyarrow: their columns, types, rows and metadata.
+type rowsOf struct {
+	Columns  map[string][]any  `json:"columns"`
+	Names    []string          `json:"names"`
+	Types    map[string]string `json:"types"`
+	Groups   []int64           `json:"groups"` // rows of each row group
+	Codecs   []string          `json:"codecs"` // of each column, first row group
+	Metadata map[string]string `json:"metadata"`
+	Created  string            `json:"created"`
+	Readers  map[string]int64  `json:"readers"` // rows as other readers count them
+}
+
+func read(t *testing.T, path string) rowsOf {
+	t.Helper()
+	var rows rowsOf
+	if err := json.Unmarshal([]byte(python(t, nil, "read.py", path)), &rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// wantNumbers checks that column "n" holds exactly [0, n).
+func wantNumbers(t *testing.T, path string, n int64) rowsOf {
+	t.Helper()
+	rows := read(t, path)
+	got := rows.Columns["n"]
+	if int64(len(got)) != n {
+		t.Fatalf("%s has %d rows, want %d", path, len(got), n)
+	}
+	for i, v := range got {
+		if v != float64(i) {
+			t.Fatalf("%s: row %d is %v", path, i, v)
+		}
+	}
+	for reader, count := range rows.Readers {
+		if count != n {
+			t.Fatalf("%s: %s sees %d rows, want %d", path, reader, count, n)
+		}
+	}
+	return rows
+}
+
+// eachBatch reads an IPC stream.
+func eachBatch(t *testing.T, path string, visit func(arrow.RecordBatch)) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	reader, err := ipc.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Release()
+	for reader.Next() {
+		visit(reader.RecordBatch())
+	}
+	if err := reader.Err(); err != nil {
+		t.Fatal(err)
+	}
+}
