@@ -159,6 +159,12 @@ func (s *Sentinel) Mark() int {
 // waits for it. What it waits for is named in the failure.
 func (s *Sentinel) Await(what string, mark int, match func(Message) bool) Message {
 	s.t.Helper()
+	return s.await(what, mark, nil, match)
+}
+
+// await is Await that gives up when the process that it waits for is gone.
+func (s *Sentinel) await(what string, mark int, gone <-chan struct{}, match func(Message) bool) Message {
+	s.t.Helper()
 	deadline := time.NewTimer(Patience)
 	defer deadline.Stop()
 	for next := mark; ; {
@@ -175,6 +181,8 @@ func (s *Sentinel) Await(what string, mark int, match func(Message) bool) Messag
 		}
 		select {
 		case <-changed:
+		case <-gone:
+			s.t.Fatalf("the worker ended while the test waited for %s", what)
 		case <-deadline.C:
 			s.t.Fatalf("waited %v for %s", Patience, what)
 		}

@@ -46,10 +46,20 @@ type Site struct {
 // NewSite lays out an empty site for a worker of a Sentinel.
 func NewSite(t testing.TB, sentinel *Sentinel, options Options) *Site {
 	t.Helper()
-	root := t.TempDir()
+	// Not t.TempDir, which has the test's name in it: the path of a socket ends at
+	// about 100 bytes.
+	root, err := os.MkdirTemp("", "site-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(root); err != nil {
+			t.Error(err)
+		}
+	})
 	// The real path: an artifact's URI names it, and a Mac's temporary folder lies
 	// behind a symbolic link.
-	root, err := filepath.EvalSymlinks(root)
+	root, err = filepath.EvalSymlinks(root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (s *Site) Start() *Worker {
 	s.t.Helper()
 	mark := s.sentinel.Mark()
 	w := s.Launch()
-	w.Identity = s.sentinel.AwaitOp("IDENTIFY", mark).Identity
+	w.Identity = s.sentinel.await("IDENTIFY", mark, w.exited, func(m Message) bool { return m.Op == "IDENTIFY" }).Identity
 	return w
 }
 
