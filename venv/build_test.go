@@ -35,6 +35,15 @@ func TestLockedPackagesCanBeImported(t *testing.T) {
 	}
 	nothingInTheMaking(t, store)
 
+	// The proof leaves compiled files for the first job, and their paths are right.
+	compiled, err := filepath.Glob(filepath.Join(home, "lib", "python3*", "site-packages", "__pycache__", "six.*.pyc"))
+	if err != nil || len(compiled) != 1 {
+		t.Errorf("compiled: %v, %v", compiled, err)
+	}
+	if got := python(t, environment, "import six; print(six.with_metaclass.__code__.co_filename)"); !strings.HasPrefix(got, home) {
+		t.Errorf("a traceback would show %s", got)
+	}
+
 	again, cached, err := store.Build(t.Context(), spec)
 	if err != nil || !cached || again != environment {
 		t.Errorf("second build: %+v, cached %v, %v", again, cached, err)
@@ -158,6 +167,7 @@ members = ["**"]
 	}
 	elsewhere := filepath.Join(around, "elsewhere")
 	lock := lockOf(t, "six")
+	t.Setenv(parts.UVVariable, parts.UV(t)) // it is looked for from the test's own folder
 	t.Chdir(around)
 	for name, value := range map[string]string{
 		"VIRTUAL_ENV": elsewhere, "UV_PROJECT_ENVIRONMENT": elsewhere, "UV_PROJECT": around, "UV_WORKING_DIR": around,

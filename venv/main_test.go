@@ -121,18 +121,3 @@ func nothingInTheMaking(t *testing.T, s *Store) {
 		t.Errorf("left behind: %s", entry.Name())
 	}
 }
-
-// eventually waits for a condition that nothing signals.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("it never happened: %s", what)
-		}
-	}
-}

@@ -41,10 +41,11 @@ func prove(ctx context.Context, interpreter string, lock lockfile) (proof, error
 	direct, certain := directDependencies(lock)
 	stdout := &capped{limit: proofLimit}
 	stderr := &output{}
-	// Isolated from the variables and folders of the worker; -B leaves no compiled
-	// files of a folder that is about to be renamed. The script comes through
-	// stdin, and the names as arguments.
-	command := exec.Command(interpreter, append([]string{"-I", "-B", "-"}, direct...)...)
+	// Isolated from the variables and folders of the worker. The script comes
+	// through stdin, and the names as arguments. What the imports compile is kept,
+	// so that the first job does not wait for it: Python puts the right path into
+	// compiled files of a renamed folder when it loads them.
+	command := exec.Command(interpreter, append([]string{"-I", "-"}, direct...)...)
 	command.Stdin = strings.NewReader(proveScript)
 	command.Env = environmentFor(os.Environ())
 	command.Stdout, command.Stderr = stdout, stderr

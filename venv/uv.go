@@ -136,12 +136,12 @@ var foreign = map[string]bool{
 
 // environmentFor gives the variables that uv and Python are run with.
 func environmentFor(own []string) []string {
-	kept := make([]string, 0, len(own)+5)
+	kept := make([]string, 0, len(own)+4)
 	for _, variable := range own {
 		name, _, _ := strings.Cut(variable, "=")
 		if !foreign[strings.ToUpper(name)] {
 			kept = append(kept, variable)
 		}
 	}
-	return append(kept, "NO_COLOR=1", "UV_NO_PROGRESS=1", "GIT_TERMINAL_PROMPT=0", "PYTHONUTF8=1", "PYTHONDONTWRITEBYTECODE=1")
+	return append(kept, "NO_COLOR=1", "UV_NO_PROGRESS=1", "GIT_TERMINAL_PROMPT=0", "PYTHONUTF8=1")
 }
