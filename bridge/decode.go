@@ -80,6 +80,7 @@ type frameMessages struct {
 	frame   *memory.Buffer // given up by Release
 	at      int
 	ended   bool
+	shape   shape
 	current *ipc.Message
 	err     error
 }
@@ -132,7 +133,7 @@ func (m *frameMessages) next() (*ipc.Message, error) {
 		return nil, fmt.Errorf("a message announces metadata of %d bytes, %d are left in the frame", length, m.left())
 	}
 	described := m.frame.Bytes()[m.at : m.at+int(length)]
-	checked, err := checkMetadata(described, int64(m.left()-int(length)))
+	checked, err := checkMetadata(described, int64(m.left()-int(length)), &m.shape)
 	if err != nil {
 		return nil, err
 	}

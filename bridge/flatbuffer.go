@@ -26,6 +26,36 @@ const (
 	headerRecordBatch     = 3
 )
 
+// The field types of Schema.fbs that have other than two buffers (validity and
+// values), or that carry something to check.
+const (
+	typeNull          = 1
+	typeBinary        = 4
+	typeUtf8          = 5
+	typeStruct        = 13
+	typeUnion         = 14
+	typeFixedSizeList = 16
+	typeLargeBinary   = 19
+	typeLargeUtf8     = 20
+	typeRunEndEncoded = 22
+	typeBinaryView    = 23
+	typeUtf8View      = 24
+	typeListView      = 25
+	typeLargeListView = 26
+	unionDense        = 1
+)
+
+// counts is how many entries a batch must have for its schema. Arrow's reader
+// takes them without looking for the end of the vector.
+type counts struct{ nodes, buffers, variadic int }
+
+// shape is what a stream's schema asks of its batches.
+type shape struct {
+	batch        counts
+	dictionaries map[int64]counts // by dictionary id
+	budget       int              // fields that may still be visited
+}
+
 // metadata is what the host itself needs to know of a checked message.
 type metadata struct {
 	header     byte
@@ -145,8 +175,9 @@ func (t flatTable) tables(i int, visit func(flatTable) error) error {
 }
 
 // checkMetadata checks one message's metadata. available is the number of bytes
-// that follow it in the frame: its body cannot be longer.
-func checkMetadata(buf []byte, available int64) (metadata, error) {
+// that follow it in the frame: its body cannot be longer. A schema fills the
+// shape, which batches are then compared with.
+func checkMetadata(buf []byte, available int64, shape *shape) (metadata, error) {
 	message, err := openRoot(buf)
 	if err != nil {
 		return metadata{}, err
@@ -173,11 +204,11 @@ func checkMetadata(buf []byte, available int64) (metadata, error) {
 	}
 	switch m.header {
 	case headerSchema:
-		err = checkSchema(header)
+		err = checkSchema(header, shape)
 	case headerRecordBatch:
-		err = checkRecordBatch(header, m.bodyLength)
+		err = checkRecordBatch(header, m.bodyLength, shape.batch)
 	case headerDictionaryBatch:
-		err = checkDictionaryBatch(header, m.bodyLength)
+		err = checkDictionaryBatch(header, m.bodyLength, shape)
 	default:
 		err = fmt.Errorf("a message of type %d has no place in a stream of batches", m.header)
 	}
@@ -196,7 +227,7 @@ func checkKeyValues(t flatTable, slot int) error {
 	})
 }
 
-func checkSchema(schema flatTable) error {
+func checkSchema(schema flatTable, shape *shape) error {
 	endianness, err := schema.slot(0, 2)
 	if err != nil {
 		return err
@@ -207,46 +238,92 @@ func checkSchema(schema flatTable) error {
 	if err := checkKeyValues(schema, 2); err != nil {
 		return err
 	}
-	budget := maxFields
-	return checkFields(schema, 1, 0, &budget)
+	shape.batch, shape.dictionaries, shape.budget = counts{}, make(map[int64]counts), maxFields
+	return checkFields(schema, 1, 0, shape, &shape.batch)
 }
 
-// checkFields walks a vector of fields. The budget counts each visit, since
-// several parents may point to one and the same child table.
-func checkFields(t flatTable, slot, depth int, budget *int) error {
+// checkFields walks a vector of fields and adds up what their batches need. The
+// budget counts each visit, since several parents may point to one and the same
+// child table.
+func checkFields(t flatTable, slot, depth int, shape *shape, need *counts) error {
 	if depth > maxNesting {
 		return fmt.Errorf("fields are nested more than %d levels deep", maxNesting)
 	}
 	return t.tables(slot, func(field flatTable) error {
-		if *budget--; *budget < 0 {
+		if shape.budget--; shape.budget < 0 {
 			return fmt.Errorf("a schema has more than %d fields", maxFields)
 		}
 		if _, _, err := field.vector(0, 1); err != nil { // name
 			return err
 		}
-		kind, found, err := field.table(3)
-		if err != nil {
-			return err
-		}
-		const union = 14
-		if code, err := field.byte(2); err != nil {
-			return err
-		} else if found && code == union {
-			if _, _, err := kind.vector(1, 4); err != nil {
-				return err
-			}
-		}
-		if _, _, err := field.table(4); err != nil { // dictionary encoding
-			return err
-		}
 		if err := checkKeyValues(field, 6); err != nil {
 			return err
 		}
-		return checkFields(field, 5, depth+1, budget)
+		encoding, encoded, err := field.table(4)
+		if err != nil {
+			return err
+		}
+		if !encoded {
+			return checkValues(field, depth, shape, need)
+		}
+		// The batch has the indices; the values come in a batch of their own.
+		need.nodes++
+		need.buffers += 2
+		id, err := encoding.int64(0)
+		if err != nil {
+			return err
+		}
+		var values counts
+		if err := checkValues(field, depth, shape, &values); err != nil {
+			return err
+		}
+		shape.dictionaries[id] = values
+		return nil
 	})
 }
 
-func checkDictionaryBatch(batch flatTable, bodyLength int64) error {
+// checkValues adds up one field, its dictionary encoding aside, and its children.
+func checkValues(field flatTable, depth int, shape *shape, need *counts) error {
+	code, err := field.byte(2)
+	if err != nil {
+		return err
+	}
+	kind, found, err := field.table(3)
+	if err != nil {
+		return err
+	}
+	need.nodes++
+	switch code {
+	case typeNull, typeRunEndEncoded:
+	case typeStruct, typeFixedSizeList:
+		need.buffers++
+	case typeBinary, typeUtf8, typeLargeBinary, typeLargeUtf8, typeListView, typeLargeListView:
+		need.buffers += 3
+	case typeBinaryView, typeUtf8View:
+		need.buffers += 2
+		need.variadic++
+	case typeUnion:
+		if !found {
+			return errors.New("a union without its description")
+		}
+		if _, _, err := kind.vector(1, 4); err != nil { // type codes
+			return err
+		}
+		mode, err := kind.slot(0, 2)
+		if err != nil {
+			return err
+		}
+		need.buffers++
+		if mode != 0 && binary.LittleEndian.Uint16(kind.buf[mode:]) == unionDense {
+			need.buffers++
+		}
+	default:
+		need.buffers += 2
+	}
+	return checkFields(field, 5, depth+1, shape, need)
+}
+
+func checkDictionaryBatch(batch flatTable, bodyLength int64, shape *shape) error {
 	delta, err := batch.byte(2)
 	if err != nil {
 		return err
@@ -261,10 +338,18 @@ func checkDictionaryBatch(batch flatTable, bodyLength int64) error {
 	if !found {
 		return errors.New("a dictionary batch without data")
 	}
-	return checkRecordBatch(data, bodyLength)
+	id, err := batch.int64(0)
+	if err != nil {
+		return err
+	}
+	need, known := shape.dictionaries[id]
+	if !known {
+		return fmt.Errorf("a dictionary %d that the schema does not have", id)
+	}
+	return checkRecordBatch(data, bodyLength, need)
 }
 
-func checkRecordBatch(batch flatTable, bodyLength int64) error {
+func checkRecordBatch(batch flatTable, bodyLength int64, need counts) error {
 	rows, err := batch.int64(0)
 	if err != nil {
 		return err
@@ -273,11 +358,11 @@ func checkRecordBatch(batch flatTable, bodyLength int64) error {
 		return fmt.Errorf("a batch announces %d rows", rows)
 	}
 	// Node: length, null count. Lengths of nested arrays differ from the rows.
-	at, length, err := batch.vector(1, 16)
+	at, nodes, err := batch.vector(1, 16)
 	if err != nil {
 		return err
 	}
-	for i := range length {
+	for i := range nodes {
 		values := int64(binary.LittleEndian.Uint64(batch.buf[at+16*i:]))
 		nulls := int64(binary.LittleEndian.Uint64(batch.buf[at+16*i+8:]))
 		if values < 0 || values > 1<<40 || nulls < 0 || nulls > values {
@@ -304,17 +389,21 @@ func checkRecordBatch(batch flatTable, bodyLength int64) error {
 	} else if compressed {
 		return errors.New("compressed Arrow streams are not supported: write the stream without compression")
 	}
-	at, counts, err := batch.vector(4, 8)
+	at, variadic, err := batch.vector(4, 8)
 	if err != nil {
 		return err
 	}
-	left := int64(buffers)
-	for i := range counts {
+	behind := int64(0) // buffers behind those that every view array has
+	for i := range variadic {
 		count := int64(binary.LittleEndian.Uint64(batch.buf[at+8*i:]))
-		if count < 0 || count > left {
+		if count < 0 || count > int64(buffers) {
 			return fmt.Errorf("a view array announces %d buffers", count)
 		}
-		left -= count
+		behind += count
+	}
+	if nodes < need.nodes || variadic < need.variadic || int64(buffers) < int64(need.buffers)+behind {
+		return fmt.Errorf("a batch has %d arrays, %d buffers and %d buffer counts; its schema needs %d, %d and %d",
+			nodes, buffers, variadic, need.nodes, int64(need.buffers)+behind, need.variadic)
 	}
 	return nil
 }

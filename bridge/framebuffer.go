@@ -17,10 +17,9 @@ import (
 type framePool struct {
 	mu     sync.Mutex
 	free   [][]byte
-	keep   int    // buffers kept at most
-	poison bool   // tests: overwrite what is given back, to find readers who come late
-	live   int    // buffers handed out and not given back
-	onFree func() // tests: called after a buffer was given back
+	keep   int  // buffers kept at most
+	poison bool // tests: overwrite what is given back, to find readers who come late
+	live   int  // buffers handed out and not given back
 }
 
 // largestKept: bigger buffers are rare and are left to the garbage collector.
@@ -47,6 +46,7 @@ func (p *framePool) take(length int) []byte {
 func (p *framePool) Free(buf []byte) {
 	buf = buf[:cap(buf)]
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.live--
 	if p.poison {
 		for i := range buf {
@@ -58,11 +58,6 @@ func (p *framePool) Free(buf []byte) {
 			p.free = p.free[1:] // the newest sizes are the likeliest to come again
 		}
 		p.free = append(p.free, buf)
-	}
-	notify := p.onFree
-	p.mu.Unlock()
-	if notify != nil {
-		notify()
 	}
 }
 
