@@ -49,13 +49,15 @@
 //   - When the peer's FIN was seen, it has. The link waits its back-off, which gives
 //     the peer's application thread time to note it.
 //   - After any other end (silence, reset, stalled write, broken protocol) the link
-//     waits for the TTL of its last PING, two heartbeat intervals. libzmq drops a
-//     connection on which nothing came for the TTL, and frees the identity. libzmq
-//     stops that clock with every other frame, so a PING follows each of our messages.
+//     waits for the TTL of its last PING, two heartbeat intervals, and a second.
+//     libzmq drops a connection on which nothing came for the TTL, and frees the
+//     identity. It stops that clock with every other frame, so a PING follows right
+//     behind our messages, at most every 100 ms.
 //   - When Run's context ends, the link sends its FIN, waits shortly for the peer's,
-//     and 50 ms more, so that whoever comes next finds the identity free.
+//     and 100 ms more, so that whoever comes next finds the identity free.
 //
-// Not covered: an application that does not touch its ROUTER socket between the end
+// Not covered: a network that is cut between a message and the PING behind it (at
+// most 100 ms), an application that does not touch its ROUTER socket between the end
 // of one connection and the start of the next (libzmq lets go of an identity on that
 // thread), and a process that was killed and is back within milliseconds.
 package link

@@ -6,14 +6,15 @@ import (
 )
 
 // takenMargin is added to the TTL when the link waits for the peer to let go of
-// its identity: the peer's clock starts when our last PING reaches it.
-const takenMargin = 100 * time.Millisecond
+// its identity: the peer's clock starts when our last PING reaches it, and a busy
+// machine is late (more than 100 ms was seen).
+const takenMargin = time.Second
 
 // settle is the least time between the end of a connection and the next one
 // under its identity. When the peer's FIN is here, libzmq's I/O thread has let go
 // of the connection; its application thread has yet to let go of the identity.
-// That took less than 1 ms on an idle machine, and more on a busy one.
-const settle = 50 * time.Millisecond
+// That took less than 1 ms on an idle machine, and tens of them on a busy one.
+const settle = 100 * time.Millisecond
 
 // pause decides how long to wait before the next dial.
 type pause struct {

@@ -21,14 +21,16 @@ type pingLog struct {
 // keepAlive writes PINGs, and the PONGs that the peer is owed. It is the only
 // writer besides Send and waits for its turn between messages.
 //
-// The first PING goes out at once, then one every interval. And one follows soon
-// after anything else that was written: libzmq counts the TTL of a PING only until
-// the next frame of any kind, and starts to count again with the next PING
-// (observed, 4.3.5). Without it, a message as the last thing before a cut would
-// leave our identity taken for as long as the peer runs.
+// The first PING goes out at once, then one every interval. And one follows right
+// behind anything else that was written, though not more often than every tenth of
+// an interval: libzmq counts the TTL of a PING only until the next frame of any kind,
+// and starts to count again with the next PING (observed, 4.3.5). Without it, a
+// message as the last thing before a cut would leave our identity taken for as long
+// as the peer runs.
 func (c *Conn) keepAlive() {
 	interval := c.options.HeartbeatInterval
-	soon := min(interval/10, 500*time.Millisecond)
+	apart := min(interval/10, 100*time.Millisecond)
+	var last time.Time // PING
 	due := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -40,14 +42,15 @@ func (c *Conn) keepAlive() {
 			if !c.writeCommand(zmq4.CmdPong, context) {
 				return
 			}
-			due = earlier(due, time.Now().Add(soon))
+			due = earlier(due, last.Add(apart))
 		case <-c.armed:
-			due = earlier(due, time.Now().Add(soon))
+			due = earlier(due, last.Add(apart))
 		case <-timer.C:
 			if !c.ping() {
 				return
 			}
-			due = time.Now().Add(interval)
+			last = time.Now()
+			due = last.Add(interval)
 		}
 		timer.Reset(time.Until(due))
 	}
