@@ -62,12 +62,15 @@ func TestUnconfirmedReceiptIsSentAgainAfterARestart(t *testing.T) {
 		t.Errorf("the journal has %d attempts of job 1, want 1", n)
 	}
 
-	// The next job proves that the receipt was taken: a third worker owes nothing.
+	// Job 2 may have been given right after IDENTIFY and proves nothing. Job 3 is
+	// given only after a receipt was read, and the first was that of job 1: a third
+	// worker does not owe it any more.
 	s.succeeded(s.run(s.job(2, "frames", wish{"rows": 10, "chunk": 10})), 10)
+	s.succeeded(s.run(s.job(3, "frames", wish{"rows": 10, "chunk": 10})), 10)
 	s.worker.Kill()
 	mark = s.sentinel.Mark()
 	s.worker = s.site.Start()
-	s.sentinel.ReceiptAfter(2, mark)
+	s.sentinel.ReceiptAfter(3, mark)
 	s.heartbeat()
 	if repeats := s.sentinel.CountAfter(mark, func(m harness.Message) bool { return m.Op == "CONCLUDE" && m.JobID == 1 }); repeats != 0 {
 		t.Errorf("the receipt of job 1 came %d times more after it was confirmed", repeats)
@@ -132,6 +135,15 @@ func TestTheIdentityOutlivesConnectionsAndProcesses(t *testing.T) {
 	}
 }
 
+// header is a message's first frame. The length is what it claims, true or not.
+func header(version, op byte, job uint64, length int) []byte {
+	h := make([]byte, 16)
+	h[0], h[1] = version, op
+	binary.BigEndian.PutUint64(h[4:], job)
+	binary.BigEndian.PutUint32(h[12:], uint32(length))
+	return h
+}
+
 // Messages that nobody promised: all are passed over, and the work goes on.
 func TestStrangeMessagesDoNoHarm(t *testing.T) {
 	t.Parallel()
@@ -140,13 +152,6 @@ func TestStrangeMessagesDoNoHarm(t *testing.T) {
 	s.sentinel.Submit(s.job(1, "frames", wish{"rows": 100, "chunk": 50, "gate": gate, "gate_after": 1}))
 	gate.AwaitReached()
 
-	header := func(version, op byte, job uint64, length int) []byte {
-		h := make([]byte, 16)
-		h[0], h[1] = version, op
-		binary.BigEndian.PutUint64(h[4:], job)
-		binary.BigEndian.PutUint32(h[12:], uint32(length))
-		return h
-	}
 	to := s.worker.Identity
 	s.sentinel.Reload()                                                              // one frame
 	s.sentinel.Raw(to, header(4, 42, 0, 2), []byte("{}"))                            // an opcode of tomorrow
@@ -158,7 +163,7 @@ func TestStrangeMessagesDoNoHarm(t *testing.T) {
 	s.sentinel.Raw(to, header(4, 6, 0, 15), []byte(`{"message":"x"}`))               // an ERR of the Sentinel
 	s.sentinel.Raw(to, header(4, 10, 0, 2), []byte(`{}`))                            // DEPLOY, never for a worker
 	s.sentinel.Raw(to, header(4, 4, 0, 0), nil)                                      // HEARTBEAT without a payload
-	s.sentinel.Raw(to, header(4, 2, 1, 2), []byte(`{}`), []byte("a frame too much")) //
+	s.sentinel.Raw(to, header(4, 4, 0, 2), []byte(`{}`), []byte("a frame too much")) //
 	s.sentinel.Raw(to, header(4, 7, 0, 0), nil)                                      // RELOAD in two frames
 	s.heartbeat()
 	gate.Open()
@@ -177,13 +182,24 @@ func TestUnreadableDispatchIsAnswered(t *testing.T) {
 	s := begin(t, "frames")
 	s.sentinel.TolerateViolations() // the double never dispatched job 8
 	payload := []byte(`{"plugin_name": "frames", "file_path": 3}`)
-	h := make([]byte, 16)
-	h[0], h[1], h[11], h[15] = 4, 2, 8, byte(len(payload))
-	s.sentinel.Raw(s.worker.Identity, h, payload)
+	s.sentinel.Raw(s.worker.Identity, header(4, 2, 8, len(payload)), payload)
 	answer := s.sentinel.Await("an answer about job 8", 0, func(m harness.Message) bool {
 		return m.JobID == 8 && (m.Op == "CONCLUDE" || m.Op == "ERR")
 	})
 	if answer.Op == "CONCLUDE" {
 		s.failed(harness.Decode[harness.Receipt](t, answer.Payload))
 	}
+}
+
+// A garbled DISPATCH of a job in hand must not take the good one's place.
+func TestUnreadableDispatchOfARunningJobIsIgnored(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "frames")
+	gate := harness.NewGate(t)
+	s.sentinel.Submit(s.job(1, "frames", wish{"rows": 100, "chunk": 50, "gate": gate, "gate_after": 1}))
+	gate.AwaitReached()
+	s.sentinel.Raw(s.worker.Identity, header(4, 2, 1, 2), []byte(`{}`))
+	s.heartbeat()
+	gate.Open()
+	s.succeeded(s.sentinel.Receipt(1), 100)
 }

@@ -12,8 +12,7 @@ import (
 )
 
 // Gate is a place at which a plugin stops and tells the test that it is there.
-// The plugin's side is integration/testdata/plugins/gate.py, in a few lines that
-// the plugins repeat: they must stand alone.
+// The plugin's side is stand_at in integration/testdata/plugins/frames.py.
 type Gate struct {
 	t                testing.TB
 	folder           string

@@ -15,8 +15,9 @@ def stand_at(gate):
         return
     with open(os.path.join(gate, "reached"), "w") as reached:
         reached.write("x")
-    with open(os.path.join(gate, "release")) as release:
-        release.read(1)
+    release = os.open(os.path.join(gate, "release"), os.O_RDONLY)
+    os.read(release, 1)  # exactly one: the next byte is for another plugin
+    os.close(release)
 
 
 class Handler:
