@@ -186,9 +186,11 @@ func (j *Journal) settle(batch []*request) {
 		batch = claim(batch)
 		err := j.tryOnce(batch)
 		switch {
-		case err == nil:
-			j.resume()
+		case err == nil && j.Paused() == nil:
 			return
+		case err == nil: // nothing had to be written: there may still be no room
+			batch = nil
+			continue
 		case !outOfRoom(err):
 			j.fail(err)
 			for _, r := range batch {
@@ -235,7 +237,11 @@ func (j *Journal) tryOnce(batch []*request) error {
 		if j.Paused() == nil {
 			return nil
 		}
-		return j.store.disk.probe(j.folder)
+		err := j.store.disk.probe(j.folder)
+		if err == nil {
+			j.resume()
+		}
+		return err
 	}
 	state, head := j.State(), j.head
 	err := j.store.update(func(tx *bbolt.Tx) (err error) {
@@ -253,6 +259,7 @@ func (j *Journal) tryOnce(batch []*request) error {
 		j.state.Store(&state)
 		j.commits.Add(1)
 		j.announce(false)
+		j.resume()
 	}
 	for _, r := range batch {
 		if r.rejects != nil {
@@ -354,8 +361,9 @@ func (j *Journal) pause(err error) {
 }
 
 func (j *Journal) resume() {
-	if before := j.paused.Swap(nil); before != nil {
+	if before := j.paused.Load(); before != nil {
 		j.log.Info("the journal goes on: the disk takes writes again", "journal", j.path, "waited", j.now().Sub(before.Since))
+		j.paused.Store(nil)
 	}
 }
 

@@ -180,7 +180,6 @@ func TestRecordsThatAreNotWhatAWorkerWrites(t *testing.T) {
 	if _, err := ParseRecord([]byte(good)); err != nil {
 		t.Fatal(err)
 	}
-	isCorrupt := func(err error) bool { _, ok := errors.AsType[*CorruptError](err); return ok }
 	isNewer := func(err error) bool { _, ok := errors.AsType[*NewerError](err); return ok }
 	cases := []struct {
 		name, old, new string

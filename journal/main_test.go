@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -161,6 +162,8 @@ func allRecords(t testing.TB, j interface {
 	}
 	return records
 }
+
+func isCorrupt(err error) bool { _, ok := errors.AsType[*CorruptError](err); return ok }
 
 // dump spells a state out in full, so that two of them can be compared.
 func dump(s State) string {

@@ -212,5 +212,3 @@ func TestAFileCutShortUnderTheWorker(t *testing.T) {
 		t.Errorf("opened again: %v", err)
 	}
 }
-
-func isCorrupt(err error) bool { _, ok := errors.AsType[*CorruptError](err); return ok }

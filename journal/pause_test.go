@@ -140,6 +140,13 @@ func TestAPauseEndsAlsoWhenNobodyWaits(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
+	// What is not legal needs no room: it is answered, and the pause goes on.
+	if _, err := j.Append(t.Context(), wholeLife(1)[1]); err == nil {
+		t.Fatal("an attempt of no job was taken")
+	}
+	if j.Paused() == nil {
+		t.Fatal("the pause ended without room")
+	}
 	tries := d.refused.Load()
 	waitFor(t, "tries without an append", func() bool { return d.refused.Load() > tries+3 })
 	d.makeRoom()

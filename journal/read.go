@@ -21,14 +21,23 @@ type entry struct {
 	raw []byte
 }
 
-// readEnd gives the head of the log and checks that the log ends there.
+// readEnd gives the head of the log and checks that the log ends there, and that
+// nothing is in front of its first record.
 func readEnd(tx *bbolt.Tx) (link, error) {
 	head, err := readHead(tx)
 	if err != nil {
 		return link{}, err
 	}
+	cursor := tx.Bucket(logBucket).Cursor()
+	if key, _ := cursor.First(); key != nil {
+		if first, err := seqOf(key, 0); err != nil {
+			return link{}, err
+		} else if first == 0 {
+			return link{}, corrupt(1, nil, "there is a record 0 in front of it")
+		}
+	}
 	var last uint64
-	if key, _ := tx.Bucket(logBucket).Cursor().Last(); key != nil {
+	if key, _ := cursor.Last(); key != nil {
 		if last, err = seqOf(key, head.Seq); err != nil {
 			return link{}, err
 		}
