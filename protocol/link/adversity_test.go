@@ -313,7 +313,7 @@ func TestHostilePeers(t *testing.T) {
 			t.Parallel()
 			peer := startHostile(t, c.does)
 			config := quick(peer.endpoint())
-			config.HeartbeatInterval = 100 * time.Millisecond
+			config.HeartbeatInterval = 300 * time.Millisecond
 			config.HandshakeTimeout = 200 * time.Millisecond
 			l := run(t, config)
 			for range 2 { // it comes back for more

@@ -123,15 +123,15 @@ func TestManySmallMessagesInOrder(t *testing.T) {
 // A libzmq peer that asks for signs of life gets them, and gives us ours.
 func TestIdleConnectionIsKeptByHeartbeats(t *testing.T) {
 	peer := startRouter(t, "tcp://127.0.0.1:*",
-		map[string]int{"HEARTBEAT_IVL": 100, "HEARTBEAT_TIMEOUT": 400, "HEARTBEAT_TTL": 600})
+		map[string]int{"HEARTBEAT_IVL": 100, "HEARTBEAT_TIMEOUT": 1000, "HEARTBEAT_TTL": 1500})
 	config := quick(peer.endpoint)
-	config.HeartbeatInterval = 200 * time.Millisecond
+	config.HeartbeatInterval = 500 * time.Millisecond
 	l := run(t, config)
 	up := l.nextUp()
 	select {
 	case event := <-l.Events():
 		t.Fatalf("the idle connection did not stay as it was: %#v", event)
-	case <-time.After(1500 * time.Millisecond): // several of every time-out above
+	case <-time.After(2500 * time.Millisecond): // longer than every time-out above
 	}
 	if s := l.Status(); s.RTT == 0 {
 		t.Error("no PING was answered")
@@ -146,13 +146,13 @@ func TestIdleConnectionIsKeptByHeartbeats(t *testing.T) {
 func TestOurPingsAloneKeepTheConnection(t *testing.T) {
 	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 	config := quick(peer.endpoint)
-	config.HeartbeatInterval = 150 * time.Millisecond
+	config.HeartbeatInterval = 400 * time.Millisecond
 	l := run(t, config)
 	l.nextUp()
 	select {
 	case event := <-l.Events():
 		t.Fatalf("got %#v", event)
-	case <-time.After(1200 * time.Millisecond):
+	case <-time.After(1800 * time.Millisecond):
 	}
 }
 

@@ -19,7 +19,7 @@ type running struct {
 func quick(endpoint string) Config {
 	return Config{
 		Endpoint: endpoint, Identity: "worker-ä", MinBackoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
-		HeartbeatInterval: 500 * time.Millisecond,
+		HeartbeatInterval: 2 * time.Second,
 	}
 }
 

@@ -167,8 +167,8 @@ func TestBusyConsumerIsNotThePeersSilence(t *testing.T) {
 // While one long message is on its way no PING can be. A peer that takes it in
 // slowly, and says nothing, is alive.
 func TestSlowReaderOfALongMessageIsAlive(t *testing.T) {
-	const interval = 100 * time.Millisecond
-	const size = 24 << 20
+	const interval = 200 * time.Millisecond
+	const size = 40 << 20
 	conn, peer := opened(t, Options{HeartbeatInterval: interval})
 	reason, _ := serving(t, conn, ignore)
 	began := time.Now()
