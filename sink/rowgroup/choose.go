@@ -150,7 +150,8 @@ func (c *column) splitPays(w *workspace, sample []byte, width int) bool {
 	return float64(len(w.trialOut)) < (1-splitGain)*float64(straight)
 }
 
-// chooseFixed decides for FIXED_LEN_BYTE_ARRAY.
+// chooseFixed decides for FIXED_LEN_BYTE_ARRAY. The format allows
+// BYTE_STREAM_SPLIT too, but duckdb (2.0) does not read it.
 func chooseFixed(c *column, w *workspace, v []byte, width int) encoding {
 	count := len(v) / width
 	w.sample.reset()
@@ -169,13 +170,6 @@ func chooseFixed(c *column, w *workspace, v []byte, width int) encoding {
 	if estimate <= c.limits.dictionaryValues && estimate*width <= c.limits.dictionaryBytes &&
 		dictionaryBits(estimate, count, bits, float64(same)/float64(n)) < 0.8*bits {
 		return dictionaryIndex
-	}
-	at := 0
-	if count > 4096 {
-		at = (count - 4096) / 2
-	}
-	if width <= 32 && c.splitPays(w, v[at*width:min(count, at+4096)*width], width) {
-		return byteStreamSplit
 	}
 	return plain
 }

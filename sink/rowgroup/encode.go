@@ -171,8 +171,7 @@ func (c *column) encodeFixed(w *workspace, v []byte) (encoding, bounds) {
 		w.run(d.find(v[:width]), n, d.len())
 		return dictionaryIndex, b
 	}
-	switch c.mode {
-	case dictionaryIndex:
+	if c.mode == dictionaryIndex {
 		before := d.len()
 		w.indexes = resize(w.indexes, n)
 		for i := range w.indexes {
@@ -183,10 +182,6 @@ func (c *column) encodeFixed(w *workspace, v []byte) (encoding, bounds) {
 			c.mode = plain
 		}
 		return dictionaryIndex, b
-	case byteStreamSplit:
-		w.encoded = appendByteStreamSplit(w.encoded[:0], v, width)
-		w.segments = append(w.segments, w.encoded)
-		return byteStreamSplit, b
 	}
 	w.segments = append(w.segments, v)
 	return plain, b

@@ -1,15 +1,12 @@
 package rowgroup
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 )
 
 // README.md of the format, "File format", and parquet.thrift, FileMetaData. A
@@ -28,9 +25,6 @@ type Placed struct {
 
 // KeyValue is one entry of the file's own metadata.
 type KeyValue struct{ Key, Value string }
-
-// arrowSchemaKey is where readers look for the Arrow schema that was written.
-const arrowSchemaKey = "ARROW:schema"
 
 // AppendFooter appends what follows the last row group: offset indexes, the
 // file's metadata, and the end. The groups lie in the file in this order,
@@ -145,16 +139,4 @@ func writeKeyValues(t *thriftWriter, schema *arrow.Schema, kv []KeyValue) error 
 		t.end()
 	}
 	return nil
-}
-
-// arrowSchema is the schema as an Arrow IPC message, base64, without the
-// end-of-stream mark: what readers restore types from that Parquet lacks.
-func arrowSchema(schema *arrow.Schema) (string, error) {
-	var b bytes.Buffer
-	w := ipc.NewWriter(&b, ipc.WithSchema(schema))
-	if err := w.Close(); err != nil {
-		return "", fmt.Errorf("serialize the Arrow schema: %w", err)
-	}
-	const endOfStream = 8
-	return base64.StdEncoding.EncodeToString(b.Bytes()[:b.Len()-endOfStream]), nil
 }

@@ -68,6 +68,8 @@ type leaf struct {
 	maxDef uint8
 	maxRep uint8
 	flat   bool // the batch's column is the leaf itself
+	// plainBytes says that readers fail on delta encoded byte arrays here.
+	plainBytes bool
 }
 
 // schemaTree is an Arrow schema as Parquet has it.
@@ -134,6 +136,22 @@ func wrapped(dt arrow.DataType) bool {
 			dt = t.StorageType()
 		case *arrow.DictionaryType, *arrow.RunEndEncodedType:
 			return true
+		default:
+			return false
+		}
+	}
+}
+
+// hasDictionary tells whether a dictionary is among the wrappers of a type.
+func hasDictionary(dt arrow.DataType) bool {
+	for {
+		switch t := dt.(type) {
+		case arrow.ExtensionType:
+			dt = t.StorageType()
+		case *arrow.DictionaryType:
+			return true
+		case *arrow.RunEndEncodedType:
+			dt = t.Encoded()
 		default:
 			return false
 		}
@@ -255,6 +273,10 @@ func (t *schemaTree) add(f arrow.Field, name string, above branch) error {
 		maxRep:   uint8(b.rep),
 	}
 	l.flat = len(l.steps) == 1
+	// pyarrow (26) reads a dictionary column only from RLE_DICTIONARY and PLAIN
+	// pages, and polars (2.1) loses count in delta encoded byte arrays that are
+	// required inside of something optional.
+	l.plainBytes = lt.phys == byteArray && (hasDictionary(f.Type) || !nullable && b.def > 0)
 	e.leaf, e.annotation = l, lt.annotation
 	t.elements = append(t.elements, e)
 	t.leaves = append(t.leaves, l)

@@ -1,0 +1,136 @@
+"""Compare every NAME.parquet in a folder with NAME.0.arrow, NAME.1.arrow, ..., read by real readers.
+
+usage: compare.py FOLDER [pyarrow] [duckdb] [polars]
+
+The Arrow file says what was written. Values are compared one by one as Python
+objects, after the changes that Parquet asks for (an interval becomes twelve
+bytes). Ends with a line per reader, and with status 1 if anything differs.
+"""
+
+import datetime
+import glob
+import math
+import os
+import struct
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+def plain(value):
+    """A value in a form in which equal means the same in every reader."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "NaN"
+        return value
+    if isinstance(value, pa.MonthDayNano):
+        return struct.pack("<iii", value.months, value.days, value.nanoseconds // 1000000)
+    if isinstance(value, datetime.datetime) and value.tzinfo is None and value.time() == datetime.time():
+        return value.date()  # what a date64 is, to some
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return value
+
+
+def has(t, test):
+    """Whether a type or one inside it passes the test."""
+    if test(t):
+        return True
+    if pa.types.is_dictionary(t):
+        return has(t.value_type, test)
+    if isinstance(t, pa.RunEndEncodedType):
+        return has(t.value_type, test)
+    return any(has(t.field(i).type, test) for i in range(t.num_fields))
+
+
+def is_wide_decimal(t):
+    return pa.types.is_decimal(t) and t.precision > 38
+
+
+def is_interval(t):
+    return t == pa.month_day_nano_interval()
+
+
+# What a reader cannot have, whoever wrote the file: it is left out for it.
+UNREADABLE = {
+    "pyarrow": [],
+    # No decimals of more than 38 digits (it gives floats), and no durations
+    # (they are plain integers to everyone who does not know ARROW:schema).
+    "duckdb": [is_wide_decimal, pa.types.is_duration],
+    # No decimals of more than 38 digits, no INTERVAL.
+    "polars": [is_wide_decimal, is_interval],
+}
+
+
+def expected(column):
+    out = []
+    for chunk in column.chunks:
+        out += [plain(v.as_py()) for v in chunk]
+    return out
+
+
+def columns(table):
+    return [[plain(v) for v in table.column(i).to_pylist()] for i in range(table.num_columns)]
+
+
+def by_pyarrow(path):
+    return columns(pq.ParquetFile(path, page_checksum_verification=True).read())
+
+
+def by_duckdb(path):
+    import duckdb
+
+    con = duckdb.connect()
+    con.execute("SET TimeZone='UTC'")
+    return columns(con.sql(f"SELECT * FROM '{path}'").to_arrow_table())
+
+
+def by_polars(path):
+    import polars as pl
+
+    return columns(pl.read_parquet(path, glob=False).to_arrow())
+
+
+READERS = {"pyarrow": by_pyarrow, "duckdb": by_duckdb, "polars": by_polars}
+
+
+def main():
+    folder, readers = sys.argv[1], sys.argv[2:] or list(READERS)
+    names = sorted(n[:-8] for n in os.listdir(folder) if n.endswith(".parquet"))
+    bad = 0
+    counts = dict.fromkeys(readers, 0)
+    for name in names:
+        path = os.path.join(folder, name + ".parquet")
+        want, schema = [], None
+        for part in sorted(glob.glob(os.path.join(glob.escape(folder), glob.escape(name) + ".*.arrow")), key=lambda p: int(p.split(".")[-2])):
+            with pa.OSFile(part) as f:
+                table = pa.ipc.open_stream(f).read_all()
+            schema = table.schema
+            want = want or [[] for _ in schema]
+            for i in range(table.num_columns):
+                want[i] += expected(table.column(i))
+        for reader in readers:
+            try:
+                if any(has(f.type, test) for f in schema for test in UNREADABLE[reader]):
+                    continue
+                got = READERS[reader](path)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # polars raises panics as such
+                print(f"{reader}: {name}: {type(error).__name__}: {str(error)[:300]}")
+                bad += 1
+                continue
+            for i, field in enumerate(schema):
+                if i >= len(got) or want[i] != got[i]:
+                    bad += 1
+                    where = [k for k in range(min(len(want[i]), len(got[i]))) if want[i][k] != got[i][k]][:3]
+                    print(f"{reader}: {name}: column {field.name} {field.type}: {len(want[i])} and {len(got[i])} rows, differs at {where}: {[(want[i][k], got[i][k]) for k in where]}"[:600])
+            counts[reader] += 1
+    print(f"{len(names)} files:", ", ".join(f"{r} read {n}" for r, n in counts.items()))
+    sys.exit(1 if bad else 0)
+
+
+main()
