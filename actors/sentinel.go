@@ -218,8 +218,15 @@ func (s *Sentinel) send(ctx context.Context, connection, job uint64, payload pro
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
 	return s.link.Send(ctx, connection, frames)
 }
+
+// sendPatience is how long one message may take. A link that is slower is given
+// up by its own rule of progress; this one is for a peer that takes a byte now
+// and then.
+const sendPatience = 2 * time.Minute
 
 func specOf(d protocol.Dispatch) journal.JobSpec {
 	spec := journal.JobSpec{

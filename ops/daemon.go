@@ -35,7 +35,7 @@ type Daemon struct {
 
 // Open takes over the state folder and builds the worker. Nothing is dialled and
 // no job runs before Run. progress gets uv's output lines and may be nil.
-func Open(config Config, version string, log *slog.Logger, progress func(env, line string)) (d *Daemon, err error) {
+func Open(config Config, version string, log *slog.Logger, progress func(env, line string)) (*Daemon, error) {
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
 		return nil, &OptionError{"state-dir", config.StateDir, "cannot be made: " + err.Error()}
 	}
@@ -44,18 +44,21 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 			return nil, &OptionError{flag, dir, "cannot be made: " + err.Error()}
 		}
 	}
-	d = &Daemon{config: config, Monitor: actors.NewMonitor(), started: time.Now()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.Close())
-		}
-	}()
+	d := &Daemon{config: config, Monitor: actors.NewMonitor(), started: time.Now()}
+	if err := d.open(version, log, progress); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line string)) (err error) {
+	config := d.config
 	d.journal, err = journal.Open(config.StateDir, journal.Options{Logger: log, Owner: journal.Owner{PID: os.Getpid(), WorkerID: config.WorkerID}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if d.ID, err = Identity(config.StateDir, config.WorkerID); err != nil {
-		return nil, err
+		return err
 	}
 	if d.host, err = bridge.NewHost(bridge.Options{
 		Dir: filepath.Join(config.StateDir, "guests"), Shim: config.GuestShim, Logger: log,
@@ -64,18 +67,18 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 			Total: time.Duration(config.JobLimit), Frame: int64(config.FrameLimit),
 		},
 	}); err != nil {
-		return nil, err
+		return err
 	}
 	d.environments, err = venv.Open(venv.Config{
-		Dir: config.VenvsDir, UV: config.UV, SystemPython: config.Python,
+		Owner: d.ID, Dir: config.VenvsDir, UV: config.UV, SystemPython: config.Python,
 		MaxBytes: int64(config.VenvsMax), BuildTimeout: time.Duration(config.BuildLimit), Progress: progress,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	swept, err := d.environments.Sweep()
 	if err != nil {
-		return nil, fmt.Errorf("remove half-built environments: %w", err)
+		return fmt.Errorf("remove half-built environments: %w", err)
 	}
 	for _, env := range swept {
 		log.Info("half-built environment removed", "env", env)
@@ -85,7 +88,7 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 		RowGroupRows: config.RowGroupRows, RowGroupBytes: int64(config.RowGroupBytes), WorkerVersion: version,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sinks := sink.NewRegistry()
 	sinks.Register("parquet", files)
@@ -101,7 +104,7 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 		Plugins: config.Plugins, Heartbeat: time.Duration(config.Heartbeat), Logger: log,
 	})
 	if err != nil {
-		return nil, &OptionError{"connect", config.Connect, err.Error()}
+		return &OptionError{"connect", config.Connect, err.Error()}
 	}
 	builder := actors.NewEnvironments(d.environments, d.journal, log)
 	runner := actors.NewRunner(d.host, d.environments, d.journal, config.Concurrency)
@@ -115,9 +118,9 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 		Started: journal.WorkerStarted{WorkerID: d.ID, Version: version, PID: os.Getpid()},
 	}
 	if d.control, err = ListenControl(config.StateDir, d); err != nil {
-		return nil, err
+		return err
 	}
-	return d, nil
+	return nil
 }
 
 // Run serves until Drain or Halt has done its work (nil), ctx ends (nil), or the

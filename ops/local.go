@@ -23,12 +23,12 @@ import (
 // gives the jobs, over a real socket, to the very same worker. Its journal goes
 // with it, unless Config.StateDir says where to keep it.
 type Local struct {
-	Plugin       string   // path of the plugin's source
-	Inputs       []string // one job each
-	Requirements []string // empty: those in the plugin's script metadata, else pandas
-	System       bool     // the machine's own Python instead of a built environment
+	Plugin       string          // path of the plugin's source
+	Inputs       []string        // one job each
+	Requirements []string        // empty: those in the plugin's script metadata, else pandas
+	System       bool            // the machine's own Python instead of a built environment
 	Sinks        []protocol.Sink // before those of the plugin's MANIFEST
-	Config       Config // Output, VenvsDir, UV, Concurrency …; Connect and Plugins are set here
+	Config       Config          // Output, VenvsDir, UV, Concurrency …; Connect and Plugins are set here
 	Version      string
 	Log          *slog.Logger
 	// Progress hears what is going on; it is called from one goroutine at a time.
@@ -80,6 +80,12 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 	if err != nil {
 		return result, fmt.Errorf("embedded Sentinel: %w", err)
 	}
+	serving := false
+	defer func() {
+		if !serving {
+			server.Close()
+		}
+	}()
 	name := strings.TrimSuffix(filepath.Base(l.Plugin), filepath.Ext(l.Plugin))
 	config.Connect, config.Plugins = server.Endpoint(), List{name}
 	if config.WorkerID == "" {
@@ -104,11 +110,12 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var serving sync.WaitGroup
-	defer serving.Wait()
+	var listening sync.WaitGroup
+	defer listening.Wait()
 	serverCtx, stopServer := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServer()
-	serving.Go(func() {
+	serving = true
+	listening.Go(func() {
 		if err := server.Run(serverCtx); err != nil {
 			cancel(fmt.Errorf("embedded Sentinel: %w", err))
 		}

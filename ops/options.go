@@ -14,14 +14,23 @@ import (
 // envPrefix begins the name of every variable.
 const envPrefix = "CASPARIAN"
 
-// Option is one option of the daemon with the value in force.
+// Option is one option of the daemon, and where its value comes from.
 type Option struct {
 	Flag     string // without dashes
 	Variable string
 	Default  string
 	Help     string
-	Value    string
 	Origin   string // "default", "variable NAME" or "flag --name"
+}
+
+// Value gives an option's value as it would be written, "" for an unknown flag.
+func (c *Config) Value(flag string) string {
+	for field, value := range reflect.ValueOf(c).Elem().Fields() {
+		if field.Tag.Get("flag") == flag {
+			return valueOf(value).String()
+		}
+	}
+	return ""
 }
 
 // VariableOf gives the environment variable of a flag.
@@ -87,17 +96,15 @@ func Load(flags *pflag.FlagSet, config *Config) ([]Option, error) {
 	for field, value := range reflect.ValueOf(config).Elem().Fields() {
 		o := Option{Flag: field.Tag.Get("flag"), Variable: envPrefix + "_" + field.Tag.Get("envconfig"),
 			Default: field.Tag.Get("default"), Help: field.Tag.Get("help"), Origin: "default"}
-		target := valueOf(value)
 		if _, set := os.LookupEnv(o.Variable); set {
 			o.Origin = "variable " + o.Variable
 		}
 		if text, ok := given[o.Flag]; ok {
-			if err := target.Set(text); err != nil {
+			if err := valueOf(value).Set(text); err != nil {
 				return nil, &OptionError{o.Flag, text, err.Error()}
 			}
 			o.Origin = "flag --" + o.Flag
 		}
-		o.Value = target.String()
 		options = append(options, o)
 	}
 	return options, nil

@@ -20,9 +20,12 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := config.Resolve(); err != nil {
+				return err
+			}
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, o := range options {
-				value := o.Value
+				value := config.Value(o.Flag)
 				if value == "" {
 					value = "-"
 				}
@@ -31,8 +34,8 @@ func configCommand() *cobra.Command {
 			if err := table.Flush(); err != nil {
 				return err
 			}
-			if err := config.Resolve(); err != nil {
-				return err
+			if config.Connect == "" {
+				config.Connect = "tcp://127.0.0.1:5555" // not given is not wrong here
 			}
 			return config.Check()
 		},
