@@ -55,7 +55,7 @@ func deepJournal(t testing.TB) (dir string) {
 // them: the journal opens with the records that were written, or says what is wrong.
 func TestAnyByteMayFlip(t *testing.T) {
 	content, want := readJournal(t, deepJournal(t))
-	step := 1021
+	step := 2039
 	if testing.Short() {
 		step = 7919
 	}
@@ -65,7 +65,7 @@ func TestAnyByteMayFlip(t *testing.T) {
 	}
 	for page := 0; page < len(content); page += os.Getpagesize() {
 		for i := range pageHeader + 2*pageElement {
-			if i%12 == page/os.Getpagesize()%12 {
+			if i%16 == page/os.Getpagesize()%16 {
 				offsets = append(offsets, page+i)
 			}
 		}

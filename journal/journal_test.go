@@ -107,9 +107,11 @@ func TestRecordsFromTheMiddle(t *testing.T) {
 func TestReadingNeverHoldsUpWriting(t *testing.T) {
 	dir := t.TempDir()
 	j := open(t, dir)
+	var all sync.WaitGroup
 	for range 2 * chunkRecords {
-		appendAll(t, j, WorkerStarted{WorkerID: "w"})
+		all.Go(func() { appendAll(t, j, WorkerStarted{WorkerID: "w"}) })
 	}
+	all.Wait()
 	before, err := os.Stat(filepath.Join(dir, fileName))
 	if err != nil {
 		t.Fatal(err)

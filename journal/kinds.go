@@ -11,7 +11,7 @@ import (
 
 // MaxEvent is the most bytes that one stored event may take; what is larger
 // belongs in a blob.
-const MaxEvent = 64 << 20
+const MaxEvent = 16 << 20
 
 // schema is how events of one kind are stored. Any change to the fields of an
 // event type is a new version: an older worker must refuse what it would
