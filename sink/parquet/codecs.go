@@ -49,3 +49,7 @@ func (s fastSnappy) Decode(dst, src []byte) []byte {
 
 // The codecs of arrow-go are global and must be set before they are used.
 func init() { compress.RegisterCodec(compress.Codecs.Snappy, fastSnappy{}) }
+
+// levels are the codecs' own levels, where a default costs much memory or time
+// for little size.
+var levels = map[string]int{"zstd": 1, "gzip": 6}

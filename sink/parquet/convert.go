@@ -289,6 +289,11 @@ func fits256(v decimal256.Num, precision int32) bool {
 // convertBytes changes between 32 and 64 bit offsets and from views, and proves
 // that text is UTF-8: one broken string makes other readers refuse the file.
 func convertBytes(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
+	if plain, is := source.(array.BinaryLike); is {
+		if err := checkOffsets(plain); err != nil {
+			return nil, err
+		}
+	}
 	if to.ID() == arrow.STRING || to.ID() == arrow.LARGE_STRING {
 		if err := checkText(source); err != nil {
 			return nil, err
@@ -339,6 +344,30 @@ func convertBytes(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
 		}
 	}
 	return assemble(to, n, source.NullN(), []*memory.Buffer{validity(source), offsets, values}, nil), nil
+}
+
+// checkOffsets proves that each value ends where the next begins, inside of the
+// bytes: an encoder in the middle of a page could only panic.
+func checkOffsets(plain array.BinaryLike) error {
+	if plain.Len() == 0 {
+		return nil
+	}
+	limit := int64(0)
+	if values := plain.Data().Buffers()[2]; values != nil {
+		limit = int64(values.Len())
+	}
+	before := int64(0)
+	for i := range plain.Len() {
+		at := plain.ValueOffset64(i)
+		if at < before {
+			return &badValue{fmt.Sprintf("value %d begins at byte %d, before the one in front of it", i, at)}
+		}
+		before = at
+	}
+	if last := end(plain); last < before || last > limit {
+		return &badValue{fmt.Sprintf("its values end at byte %d of %d", last, limit)}
+	}
+	return nil
 }
 
 // end is the offset behind the last value.

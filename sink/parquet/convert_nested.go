@@ -56,11 +56,6 @@ func convertList(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
 		return nil, err
 	}
 	defer elements.Release()
-	if to.ID() == arrow.MAP {
-		if keys := elements.(*array.Struct).Field(0); keys.NullN() > 0 || elements.NullN() > 0 {
-			return nil, &badValue{"a map has a null for a key"}
-		}
-	}
 	var positions *memory.Buffer
 	if to.ID() == arrow.LARGE_LIST {
 		positions = memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(offsets))

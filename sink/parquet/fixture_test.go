@@ -1,14 +1,19 @@
 package parquet
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sort"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -20,7 +25,12 @@ import (
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		stopReaders()
+		os.Exit(code)
+	}))
+}
 
 // newDriver makes a driver on an output root of the test's own.
 func newDriver(t *testing.T, config Config) *Driver {
@@ -190,18 +200,61 @@ type rowsOf struct {
 	Types    map[string]string `json:"types"`
 	Groups   []int64           `json:"groups"` // rows of each row group
 	Codecs   []string          `json:"codecs"` // of each column, first row group
+	Ranges   map[string][]any  `json:"ranges"` // least and greatest, as the first row group states them
 	Metadata map[string]string `json:"metadata"`
 	Created  string            `json:"created"`
 	Readers  map[string]int64  `json:"readers"` // rows as other readers count them
 }
 
+// readers is one Python process for all tests: its imports take longer than
+// most of them.
+var readers struct {
+	once    sync.Once
+	command *exec.Cmd
+	ask     io.WriteCloser
+	answers *bufio.Reader
+	err     error
+}
+
+func startReaders(python string) {
+	readers.command = exec.Command(python, filepath.Join("testdata", "read.py"))
+	readers.command.Stderr = os.Stderr
+	answers, err := readers.command.StdoutPipe()
+	if err == nil {
+		readers.ask, err = readers.command.StdinPipe()
+	}
+	if err == nil {
+		err = readers.command.Start()
+	}
+	readers.answers, readers.err = bufio.NewReader(answers), err
+}
+
+func stopReaders() {
+	if readers.command != nil && readers.err == nil {
+		readers.ask.Close()
+		readers.command.Wait()
+	}
+}
+
 func read(t *testing.T, path string) rowsOf {
 	t.Helper()
-	var rows rowsOf
-	if err := json.Unmarshal([]byte(python(t, nil, "read.py", path)), &rows); err != nil {
-		t.Fatal(err)
+	interpreter := parts.Python(t)
+	readers.once.Do(func() { startReaders(interpreter) })
+	must(t, readers.err)
+	deadline := time.AfterFunc(time.Minute, func() { readers.command.Process.Kill() })
+	defer deadline.Stop()
+	must(t, json.NewEncoder(readers.ask).Encode(path))
+	line, err := readers.answers.ReadBytes('\n')
+	must(t, err)
+	var answer struct {
+		rowsOf
+		Error string `json:"error"`
 	}
-	return rows
+	must(t, json.Unmarshal(line, &answer))
+	if answer.Error != "" {
+		t.Fatalf("read %s: %s", path, answer.Error)
+	}
+	return answer.rowsOf
 }
 
 // wantNumbers checks that column "n" holds exactly [0, n).
@@ -244,4 +297,44 @@ func eachBatch(t *testing.T, path string, visit func(arrow.RecordBatch)) {
 	if err := reader.Err(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func appendTo(t *testing.T, path string, more []byte) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	must(t, err)
+	_, err = file.Write(more)
+	must(t, err)
+	must(t, file.Close())
+}
+
+// wantSet is wantFiles in any order.
+func wantSet(t *testing.T, d *Driver, want ...string) {
+	t.Helper()
+	sort.Strings(want)
+	got := files(t, d)
+	sort.Strings(got)
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Fatalf("the output root holds %q, want %q", got, want)
+	}
+}
+
+// spread is like ints with numbers that no encoding makes small.
+func spread(from, to int64) arrow.RecordBatch {
+	builder := array.NewInt64Builder(memory.DefaultAllocator)
+	defer builder.Release()
+	for i := from; i < to; i++ {
+		builder.Append(int64(uint64(i) * 0x9E3779B97F4A7C15))
+	}
+	values := builder.NewArray()
+	defer values.Release()
+	return array.NewRecordBatch(arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64}}, nil),
+		[]arrow.Array{values}, to-from)
 }

@@ -33,6 +33,7 @@ const (
 func (f *arrowFormat) properties(codec string, choices []pq.WriterProperty) *pq.WriterProperties {
 	options := []pq.WriterProperty{
 		pq.WithCompression(codecs[codec]),
+		pq.WithCompressionLevel(levels[codec]),
 		pq.WithCreatedBy(f.createdBy),
 		pq.WithDataPageSize(pageBytes),
 		pq.WithDictionaryPageSizeLimit(dictionaryBytes),

@@ -98,7 +98,8 @@ func declare(dataType arrow.DataType, path string, depth int) (arrow.DataType, e
 		if depth > 0 || values.Type.ID() == arrow.DICTIONARY {
 			return values.Type, nil
 		}
-		return &arrow.DictionaryType{IndexType: t.IndexType, ValueType: values.Type, Ordered: t.Ordered}, nil
+		// Later batches may bring more values than the plugin's own index type counts.
+		return &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: values.Type, Ordered: t.Ordered}, nil
 	case *arrow.RunEndEncodedType:
 		values, err := declareField(arrow.Field{Type: t.Encoded()}, path, depth)
 		if err != nil {
