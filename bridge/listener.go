@@ -2,6 +2,12 @@ package bridge
 
 import "net"
 
+// A socket's file is named guest-RANDOM.sock. Windows pipes have no files.
+const (
+	socketPrefix = "guest-"
+	socketSuffix = ".sock"
+)
+
 // listener is where one guest connects: a Unix socket, or a named pipe on
 // Windows. Closing it unblocks Accept, and removes what a guest could find.
 type listener interface {

@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	socketPrefix = "guest-"
-	socketSuffix = ".sock"
 	// longestSocketPath: sun_path holds 104 bytes on macOS and 108 on Linux, the
 	// closing NUL included.
 	longestSocketPath = 103

@@ -36,7 +36,7 @@ func (l *pipeListener) Address() string { return l.name }
 
 func (l *pipeListener) Close() error {
 	err := l.Listener.Close()
-	if errors.Is(err, winio.ErrPipeListenerClosed) {
+	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
