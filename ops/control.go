@@ -3,6 +3,7 @@ package ops
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"crypto/sha256"
-
 	"github.com/casparian-flow/casparian-worker/journal"
 )
 
@@ -25,6 +24,7 @@ import (
 // reads JSON lines until the end of the connection.
 type Control struct {
 	daemon   *Daemon
+	path     string
 	listener net.Listener
 	clients  sync.WaitGroup
 	slots    chan struct{}
@@ -80,7 +80,7 @@ func ListenControl(stateDir string, daemon *Daemon) (*Control, error) {
 		listener.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	c := &Control{daemon: daemon, listener: listener, slots: make(chan struct{}, controlClients)}
+	c := &Control{daemon: daemon, path: path, listener: listener, slots: make(chan struct{}, controlClients)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.clients.Go(c.accept)
 	return c, nil
@@ -196,6 +196,9 @@ func (c *Control) Close() error {
 	c.stop()
 	err := c.listener.Close()
 	c.clients.Wait()
+	if folder := filepath.Dir(c.path); folder != c.daemon.config.StateDir {
+		err = errors.Join(err, os.Remove(folder))
+	}
 	return err
 }
 

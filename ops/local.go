@@ -86,7 +86,7 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 			server.Close()
 		}
 	}()
-	name := strings.TrimSuffix(filepath.Base(l.Plugin), filepath.Ext(l.Plugin))
+	name := pluginName(l.Plugin)
 	config.Connect, config.Plugins = server.Endpoint(), List{name}
 	if config.WorkerID == "" {
 		config.WorkerID = "local"
@@ -179,6 +179,16 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 		result.Jobs = append(result.Jobs, LocalJob{Input: l.Inputs[i], Outcome: outcome})
 	}
 	return result, nil
+}
+
+// pluginName is the file's name, or its folder's where the file is just called
+// plugin.py.
+func pluginName(path string) string {
+	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	if folder := filepath.Base(filepath.Dir(path)); name == "plugin" && folder != "." && folder != string(filepath.Separator) {
+		return folder
+	}
+	return name
 }
 
 func cause(ctx context.Context, err error) error {
