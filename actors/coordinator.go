@@ -248,7 +248,16 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 		c.repeats[e.JobID] = true
 		return nil
 	}
-	if _, err := c.journal.Append(ctx, accepted, e.Source); err != nil {
+	_, err := c.journal.Append(ctx, accepted, e.Source)
+	if errors.Is(err, journal.ErrTooLarge) {
+		accepted.Spec = journal.JobSpec{Refused: "the DISPATCH is too large to be kept: " + err.Error(), Source: journal.DigestOf(nil)}
+		_, err = c.journal.Append(ctx, accepted, nil)
+	}
+	if illegal := (*journal.TransitionError)(nil); errors.As(err, &illegal) {
+		c.log.Warn("dispatch refused", "job", e.JobID, "reason", illegal.Why)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	c.log.Info("job accepted", "job", e.JobID, "plugin", e.Spec.Plugin, "file", e.Spec.FilePath,

@@ -284,6 +284,23 @@ func TestADispatchSeenAgain(t *testing.T) {
 	})
 }
 
+func TestADispatchThatCannotBeTaken(t *testing.T) {
+	d := openDesk(t, t.TempDir(), 1)
+	d.tell(Connected{Connection: 1})
+	d.dispatch(1, 0, someSpec) // job 0 means no job
+	unreadable := journal.JobSpec{Refused: "the DISPATCH cannot be read: no plugin_name"}
+	d.tell(Dispatched{Connection: 1, JobID: 1, Spec: unreadable})
+	if r := d.receipt(1, journal.Failed); r.Receipt.Error != unreadable.Refused {
+		t.Errorf("error %q", r.Receipt.Error)
+	}
+	huge := someSpec
+	huge.FilePath = strings.Repeat("x", journal.MaxEvent)
+	d.dispatch(1, 2, huge)
+	if r := d.receipt(2, journal.Failed); !strings.Contains(r.Receipt.Error, "too large to be kept") {
+		t.Errorf("error %q", r.Receipt.Error)
+	}
+}
+
 func TestAMissingEnvironmentFailsTheJob(t *testing.T) {
 	d := openDesk(t, t.TempDir(), 1)
 	d.tell(Connected{Connection: 1})
