@@ -18,7 +18,7 @@ type Compression uint8
 const (
 	Snappy Compression = iota // level 2 and above: smaller and slower
 	None
-	Zstd   // levels 1 to 22, which stand for four kinds of effort
+	Zstd   // levels 1 (the default) to 22, which stand for four kinds of effort
 	Gzip   // levels 1 to 9
 	LZ4Raw // level 2 and above: smaller and much slower
 )
@@ -87,7 +87,7 @@ func (c *compressor) compress(dst, src []byte) ([]byte, error) {
 		return s2.EncodeSnappy(dst[:cap(dst)], src), nil
 	case Zstd:
 		if c.zstd == nil {
-			level := zstd.SpeedDefault
+			level := zstd.SpeedFastest
 			if c.level > 0 {
 				level = zstd.EncoderLevelFromZstd(c.level)
 			}
