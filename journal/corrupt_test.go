@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -319,5 +320,25 @@ func TestBranchesThatGoRoundInCircles(t *testing.T) {
 	}
 	if branches == 0 {
 		t.Error("the file has no branch in use")
+	}
+}
+
+// TestAPageThatIsFreeAndInUse puts a page of the tree on the list of free pages: the
+// next commit would overwrite it.
+func TestAPageThatIsFreeAndInUse(t *testing.T) {
+	content, want := readJournal(t, storyJournal(t))
+	first, _ := readMeta(bytes.NewReader(content), 0)
+	second, _ := readMeta(bytes.NewReader(content), first.pageSize)
+	newest := first
+	if second.txid > first.txid {
+		newest = second
+	}
+	list := content[int64(newest.freelist)*newest.pageSize:]
+	if binary.LittleEndian.Uint16(list[10:]) == 0 {
+		t.Fatal("the file has no free page to begin with")
+	}
+	binary.LittleEndian.PutUint64(list[pageHeader:], newest.root)
+	if openDamagedForReading(t, content, want) {
+		t.Error("it opens")
 	}
 }
