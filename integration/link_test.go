@@ -158,7 +158,7 @@ func TestStrangeMessagesDoNoHarm(t *testing.T) {
 	s.sentinel.Raw(to, header(4, 0, 0, 0), nil)                                      // UNKNOWN
 	s.sentinel.Raw(to, header(3, 2, 5, 2), []byte("{}"))                             // another version
 	s.sentinel.Raw(to, []byte("short"))                                              // no header
-	s.sentinel.Raw(to, header(4, 2, 6, 99), []byte("{}"))                            // a false length
+	s.sentinel.Raw(to, header(4, 3, 6, 99), []byte("{}"))                            // a false length
 	s.sentinel.Raw(to, header(4, 8, 0, 4), []byte("null"))                           // no PREPARE_ENV
 	s.sentinel.Raw(to, header(4, 6, 0, 15), []byte(`{"message":"x"}`))               // an ERR of the Sentinel
 	s.sentinel.Raw(to, header(4, 10, 0, 2), []byte(`{}`))                            // DEPLOY, never for a worker

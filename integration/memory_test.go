@@ -43,11 +43,11 @@ func (s *story) exact(file string, rows int64) {
 	program := `
 import duckdb, json, sys
 db = duckdb.connect()
-db.execute("SET TimeZone = 'UTC'; SET threads = 1; SET memory_limit = '2GB'")
+db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET threads = 1; SET memory_limit = '2GB'")
 source = f"read_parquet('{sys.argv[1]}', file_row_number = true)"
 count, total, odd = db.execute(f"""
     SELECT count(*), sum(id)::BIGINT,
-           count(*) FILTER (id <> file_row_number OR epoch_us(at) <> id * 1000000 OR _job_id <> 1 OR _file_version_id <> 1001)
+           count(*) FILTER (id <> file_row_number OR epoch_us("at") <> id * 1000000 OR _job_id <> 1 OR _file_version_id <> 1001)
     FROM {source}""").fetchone()
 torn = db.execute(f"""
     SELECT count(*) FROM (

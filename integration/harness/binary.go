@@ -62,14 +62,14 @@ func Binary(t testing.TB, plain bool) string {
 
 func compile(race bool) (string, error) {
 	path := filepath.Join(binaries.folder, "casparian-worker")
-	arguments := []string{"build", "-trimpath"}
+	arguments := []string{"build"}
 	environment := os.Environ()
 	if race && hasCompiler() {
 		path += "-race"
-		arguments = append(arguments, "-race")
+		arguments = append(arguments, "-race") // the packages that `go test -race` has built already
 	} else {
 		environment = append(environment, "CGO_ENABLED=0")
-		arguments = append(arguments, "-ldflags", "-s -w")
+		arguments = append(arguments, "-trimpath", "-ldflags", "-s -w") // those of `make build`
 	}
 	arguments = append(arguments, "-o", path, "github.com/casparian-flow/casparian-worker/cmd/casparian-worker")
 	build := exec.Command("go", arguments...)

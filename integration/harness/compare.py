@@ -5,6 +5,7 @@ One JSON request on stdin: plugin, input, topic, file, job_id, file_version_id.
 One JSON answer on stdout: rows, and problems, empty when all is equal.
 """
 
+import contextlib
 import datetime as dt
 import json
 import math
@@ -25,7 +26,8 @@ PROBLEMS_SHOWN = 12
 
 def main():
     request = json.load(sys.stdin)
-    tables = rehearse(request["plugin"], request["input"]).get(request["topic"], [])
+    with contextlib.redirect_stdout(sys.stderr):  # plugins print
+        tables = rehearse(request["plugin"], request["input"]).get(request["topic"], [])
     if not tables:
         print(json.dumps({"rows": 0, "problems": [f"the plugin yields nothing for topic {request['topic']}"]}))
         return
@@ -82,7 +84,7 @@ def read_pyarrow(path: str) -> dict[str, list]:
 
 def read_duckdb(path: str) -> dict[str, list]:
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         cursor = connection.execute("SELECT * FROM read_parquet(?)", [path])
         names = [column[0] for column in cursor.description]
         rows = cursor.fetchall()

@@ -78,8 +78,10 @@ def as_table(data) -> pa.Table | None:
             return data.to_arrow()
         case pa.RecordBatch():
             return pa.Table.from_batches([data])
-        case dict():
+        case dict() if any(isinstance(value, list) for value in data.values()):
             return pa.table(data)
+        case dict():  # one row
+            return pa.Table.from_pylist([data])
         case list():
             return pa.Table.from_pylist(data)
     return data
