@@ -6,11 +6,14 @@ import (
 	"testing"
 )
 
-// handler wraps the body of consume into a plugin.
+// handler wraps the body of consume into a plugin, with the imports it needs.
 func handler(body string) string {
+	imports := "import pyarrow as pa\n"
+	if strings.Contains(body, "pd.") {
+		imports += "import pandas as pd\n"
+	}
 	lines := strings.Split(strings.TrimSpace(body), "\n")
-	return "import pandas as pd, pyarrow as pa\nclass Handler:\n    def consume(self, event):\n        " +
-		strings.Join(lines, "\n        ") + "\n"
+	return imports + "class Handler:\n    def consume(self, event):\n        " + strings.Join(lines, "\n        ") + "\n"
 }
 
 // Everything that a plugin may yield or return, as the rows that arrive.

@@ -152,7 +152,7 @@ func TestABatchThatIsHandedOutCanBeRead(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	refused := 0
-	for range 20_000 {
+	for range 4_000 {
 		bad := bytes.Clone(whole)
 		for range 1 + random.IntN(3) {
 			at := random.IntN(len(bad))
@@ -172,8 +172,8 @@ func TestABatchThatIsHandedOutCanBeRead(t *testing.T) {
 			refused++
 		}
 	}
-	if refused < 1000 {
-		t.Errorf("only %d of 20000 damaged streams were refused", refused)
+	if refused < 400 {
+		t.Errorf("only %d of 4000 damaged streams were refused", refused)
 	}
 	for cut := range len(whole) {
 		if _, err := decodeBytes(whole[:cut]); err == nil {

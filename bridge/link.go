@@ -20,11 +20,11 @@ var errQuietAfterExit = errors.New("the process has ended, and its connection is
 // counts only while the guest could send: not while all of its credit is used.
 type link struct {
 	net.Conn
-	silence time.Duration // below zero: no limit
 
 	mu       sync.Mutex
-	until    time.Time // handshake: reads end here; zero = silence counts instead
-	starved  bool      // the guest waits for us
+	silence  time.Duration // below zero: no limit
+	until    time.Time     // handshake: reads end here; zero = silence counts instead
+	starved  bool          // the guest waits for us
 	exited   bool
 	deadline time.Time // what is set on the connection; zero = none
 }
@@ -40,7 +40,7 @@ func (l *link) Read(p []byte) (int, error) {
 		}
 		l.mu.Lock()
 		due := !l.deadline.IsZero() && !time.Now().Before(l.deadline)
-		exited, handshake := l.exited, !l.until.IsZero()
+		exited, handshake, silence := l.exited, !l.until.IsZero(), l.silence
 		l.mu.Unlock()
 		switch {
 		case !due: // the deadline was moved while it fired
@@ -52,7 +52,7 @@ func (l *link) Read(p []byte) (int, error) {
 		}
 		return 0, &GuestError{
 			Kind:   SilenceTimeout,
-			Detail: "nothing came from the guest for " + l.silence.String(),
+			Detail: "nothing came from the guest for " + silence.String(),
 			Hint:   "raise the silence limit if the plugin computes this long between two publishes",
 		}
 	}

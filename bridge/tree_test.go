@@ -161,7 +161,8 @@ func TestTheGuestDiesWithItsWorker(t *testing.T) {
 	if err := worker.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = worker.Wait() }()
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Wait() }()
 	defer func() { _ = worker.Process.Kill() }()
 	eventually(t, "the guest runs", func() bool {
 		_, err := os.Stat(filepath.Join(folder, "guest"))
@@ -173,6 +174,11 @@ func TestTheGuestDiesWithItsWorker(t *testing.T) {
 	sockets, _ := filepath.Glob(filepath.Join(folder, "run", socketPrefix+"*"))
 	if err := worker.Process.Kill(); err != nil {
 		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("the worker does not end")
 	}
 	eventually(t, "the guest is gone", func() bool { return !runs(t, folder, "guest") })
 	if len(sockets) != 1 {
