@@ -112,7 +112,7 @@ func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 		e.spaces = append(e.spaces, w)
 	}
 	for i, lf := range tree.leaves {
-		c := &column{leaf: lf, limits: lim, codec: opts.Compression, compat: opts.Compat || lf.plainBytes}
+		c := &column{leaf: lf, limits: lim, codec: opts.Compression, compat: opts.Compat || lf.plain}
 		c.store.pool = &e.pool
 		e.columns = append(e.columns, c)
 		e.order = append(e.order, i)

@@ -25,6 +25,9 @@ type generator struct {
 	// repeats makes most values equal to one of a few.
 	repeats bool
 	nulls   nullPattern
+	// noViews leaves list views out of random types: arrow-go's IPC writer
+	// (v18.8.0) fails on slices of them, and makes some itself.
+	noViews bool
 }
 
 type nullPattern int
@@ -105,7 +108,10 @@ func (g *generator) randomType(depth int, flat []arrow.DataType) arrow.DataType 
 		return arrow.Field{Name: "item", Type: g.randomType(depth-1, flat), Nullable: g.IntN(4) > 0}
 	}
 	nullable := func(f arrow.Field) arrow.Field {
-		f.Nullable = f.Nullable || f.Type.ID() == arrow.NULL || unwrapped(f.Type).ID() == arrow.NULL
+		// pyarrow (26) cannot read a fixed-size list that is required inside of
+		// something that is null, its own files included.
+		id := unwrapped(f.Type).ID()
+		f.Nullable = f.Nullable || id == arrow.NULL || id == arrow.FIXED_SIZE_LIST
 		return f
 	}
 	switch g.IntN(7) {
@@ -116,6 +122,9 @@ func (g *generator) randomType(depth int, flat []arrow.DataType) arrow.DataType 
 	case 2:
 		return arrow.FixedSizeListOfField(int32(1+g.IntN(3)), nullable(element()))
 	case 3:
+		if g.noViews {
+			break
+		}
 		return arrow.ListViewOfField(nullable(element()))
 	case 4:
 		return arrow.MapOf(arrow.BinaryTypes.String, nullable(element()).Type)

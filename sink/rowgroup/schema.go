@@ -68,8 +68,9 @@ type leaf struct {
 	maxDef uint8
 	maxRep uint8
 	flat   bool // the batch's column is the leaf itself
-	// plainBytes says that readers fail on delta encoded byte arrays here.
-	plainBytes bool
+	// plain says that readers fail on other encodings than PLAIN and
+	// RLE_DICTIONARY here.
+	plain bool
 }
 
 // schemaTree is an Arrow schema as Parquet has it.
@@ -273,10 +274,10 @@ func (t *schemaTree) add(f arrow.Field, name string, above branch) error {
 		maxRep:   uint8(b.rep),
 	}
 	l.flat = len(l.steps) == 1
-	// pyarrow (26) reads a dictionary column only from RLE_DICTIONARY and PLAIN
-	// pages, and polars (2.1) loses count in delta encoded byte arrays that are
-	// required inside of something optional.
-	l.plainBytes = lt.phys == byteArray && (hasDictionary(f.Type) || !nullable && b.def > 0)
+	// pyarrow (26) reads a dictionary of strings only from RLE_DICTIONARY and
+	// PLAIN pages, and polars (2.1) loses count in delta pages of what is required
+	// inside of something optional.
+	l.plain = lt.phys == byteArray && hasDictionary(f.Type) || !nullable && b.def > 0
 	e.leaf, e.annotation = l, lt.annotation
 	t.elements = append(t.elements, e)
 	t.leaves = append(t.leaves, l)

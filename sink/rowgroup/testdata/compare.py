@@ -13,6 +13,7 @@ import math
 import os
 import struct
 import sys
+import tempfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +29,8 @@ def plain(value):
         return struct.pack("<iii", value.months, value.days, value.nanoseconds // 1000000)
     if isinstance(value, datetime.datetime) and value.tzinfo is None and value.time() == datetime.time():
         return value.date()  # what a date64 is, to some
+    if isinstance(value, datetime.datetime) and value.tzinfo is not None:
+        return value.astimezone(datetime.timezone.utc)  # an hour that comes twice has no equal in another zone
     if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
     if isinstance(value, dict):
@@ -54,14 +57,19 @@ def is_interval(t):
     return t == pa.month_day_nano_interval()
 
 
+def is_wide_inside(t):
+    return pa.types.is_nested(t) and has(t, pa.types.is_decimal256)
+
+
 # What a reader cannot have, whoever wrote the file: it is left out for it.
 UNREADABLE = {
     "pyarrow": [],
     # No decimals of more than 38 digits (it gives floats), and no durations
     # (they are plain integers to everyone who does not know ARROW:schema).
     "duckdb": [is_wide_decimal, pa.types.is_duration],
-    # No decimals of more than 38 digits, no INTERVAL.
-    "polars": [is_wide_decimal, is_interval],
+    # No decimals of more than 38 digits, no INTERVAL; nested decimals that
+    # ARROW:schema calls decimal256 it reads and cannot give back as Arrow.
+    "polars": [is_wide_decimal, is_interval, is_wide_inside],
 }
 
 
@@ -94,6 +102,23 @@ def by_polars(path):
     return columns(pl.read_parquet(path, glob=False).to_arrow())
 
 
+def fails_anyway(read, tables):
+    """Whether a reader fails on pyarrow's own file of the same tables too."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "own.parquet")
+        try:
+            with pq.ParquetWriter(path, tables[0].schema) as writer:
+                for table in tables:
+                    writer.write_table(table)
+        except pa.ArrowException:
+            return False  # no file to tell by
+        try:
+            read(path)
+        except BaseException:
+            return True
+    return False
+
+
 READERS = {"pyarrow": by_pyarrow, "duckdb": by_duckdb, "polars": by_polars}
 
 
@@ -101,14 +126,15 @@ def main():
     folder, readers = sys.argv[1], sys.argv[2:] or list(READERS)
     names = sorted(n[:-8] for n in os.listdir(folder) if n.endswith(".parquet"))
     bad = 0
-    counts = dict.fromkeys(readers, 0)
+    counts, excused = dict.fromkeys(readers, 0), dict.fromkeys(readers, 0)
     for name in names:
         path = os.path.join(folder, name + ".parquet")
-        want, schema = [], None
+        want, schema, tables = [], None, []
         for part in sorted(glob.glob(os.path.join(glob.escape(folder), glob.escape(name) + ".*.arrow")), key=lambda p: int(p.split(".")[-2])):
             with pa.OSFile(part) as f:
                 table = pa.ipc.open_stream(f).read_all()
             schema = table.schema
+            tables.append(table)
             want = want or [[] for _ in schema]
             for i in range(table.num_columns):
                 want[i] += expected(table.column(i))
@@ -120,6 +146,9 @@ def main():
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # polars raises panics as such
+                if fails_anyway(READERS[reader], tables):
+                    excused[reader] += 1
+                    continue
                 print(f"{reader}: {name}: {type(error).__name__}: {str(error)[:300]}")
                 bad += 1
                 continue
@@ -129,7 +158,7 @@ def main():
                     where = [k for k in range(min(len(want[i]), len(got[i]))) if want[i][k] != got[i][k]][:3]
                     print(f"{reader}: {name}: column {field.name} {field.type}: {len(want[i])} and {len(got[i])} rows, differs at {where}: {[(want[i][k], got[i][k]) for k in where]}"[:600])
             counts[reader] += 1
-    print(f"{len(names)} files:", ", ".join(f"{r} read {n}" for r, n in counts.items()))
+    print(f"{len(names)} files:", ", ".join(f"{r} read {n} and fails on pyarrow's own of {excused[r]}" for r, n in counts.items()))
     sys.exit(1 if bad else 0)
 
 
