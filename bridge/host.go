@@ -20,7 +20,7 @@ import (
 type Options struct {
 	// Dir is a private folder for sockets and the shim. It is created with mode
 	// 0700, also when it exists with another one. When its path is too long for a
-	// socket's address (about 50 bytes are needed behind it, of 103), sockets go to
+	// socket's address (28 bytes are needed behind it, of 103), sockets go to
 	// a fresh folder under os.TempDir, which the file sockets-elsewhere in Dir names.
 	Dir string
 	// Shim is the path of a shim of the field to run in place of the worker's own.
@@ -180,7 +180,8 @@ func (h *Host) placeSockets(dir string) error {
 	return nil
 }
 
-const elsewherePrefix = "casparian-"
+// elsewherePrefix is short: on macOS os.TempDir alone takes half of an address.
+const elsewherePrefix = "casp-guests-"
 
 // sweepElsewhere empties the folder that an earlier worker used. It removes
 // nothing but dead sockets and the empty folder, whatever the note says.

@@ -17,7 +17,7 @@ const (
 	// longestSocketPath: sun_path holds 104 bytes on macOS and 108 on Linux, the
 	// closing NUL included.
 	longestSocketPath = 103
-	socketNameLength  = len(socketPrefix) + 32 + len(socketSuffix)
+	socketNameLength  = len(socketPrefix) + 16 + len(socketSuffix)
 )
 
 type unixListener struct {
@@ -33,7 +33,7 @@ func socketFolderFits(folder string) bool {
 // listen opens a socket under a random name. The folder's mode 0700 keeps other
 // users away from the moment it exists.
 func listen(folder string) (listener, error) {
-	path := filepath.Join(folder, socketPrefix+randomName()+socketSuffix)
+	path := filepath.Join(folder, socketPrefix+randomName()[:16]+socketSuffix)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
