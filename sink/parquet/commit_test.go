@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/casparian-flow/casparian-worker/sink"
 )
@@ -461,4 +462,27 @@ func TestRetract(t *testing.T) {
 		t.Error(err)
 	}
 	wantFiles(t, driver, "dir/c_7.parquet")
+}
+
+// TestOddColumns: names are the plugin's own affair, and a frame may have rows
+// and no columns.
+func TestOddColumns(t *testing.T) {
+	driver := newDriver(t, Config{})
+	rows := read(t, publish(t, driver, target("parquet://a.parquet"), batchOf(t,
+		column{"a.b", i64, `[1, 2]`},
+		column{"a", structOf("b", text), `[{"b":"x"}, null]`},
+		column{"größe 🎈", text, `["y", "z"]`},
+		column{"", i64, `[3, 4]`},
+		column{"__index_level_0__", i64, `[0, 1]`})))
+	if got := strings.Join(rows.Names, "|"); got != "a.b|a|größe 🎈||__index_level_0__|_job_id|_file_version_id" {
+		t.Errorf("columns %s", got)
+	}
+	if got := rows.Columns["a.b"]; len(got) != 2 || got[1] != 2.0 {
+		t.Errorf("a.b is %v", got)
+	}
+	none := array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, 5)
+	rows = read(t, publish(t, driver, target("parquet://b.parquet"), none, none))
+	if got := rows.Columns["_job_id"]; len(got) != 10 {
+		t.Errorf("%d rows without columns, want 10", len(got))
+	}
 }

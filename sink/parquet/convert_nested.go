@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
@@ -118,7 +119,7 @@ func convertStruct(source arrow.Array, to *arrow.StructType) (arrow.Array, error
 			}
 			at = found
 		}
-		child, err := convert(from.Field(at), field.Type)
+		child, err := convertField(from.Field(at), field.Type, from)
 		if err != nil {
 			return nil, err
 		}
@@ -126,6 +127,53 @@ func convertStruct(source arrow.Array, to *arrow.StructType) (arrow.Array, error
 		children[i] = child.Data()
 	}
 	return assemble(to, from.Len(), from.NullN(), []*memory.Buffer{validity(from)}, children), nil
+}
+
+// convertField also makes null what lies under a null of the parent. Arrow says
+// nothing about those values, and pqarrow takes them for the next ones that are
+// there when a decimal or float16 field has no nulls of its own.
+func convertField(field arrow.Array, to arrow.DataType, parent *array.Struct) (arrow.Array, error) {
+	if parent.NullN() == 0 {
+		return convert(field, to)
+	}
+	for {
+		wrapped, is := field.(array.ExtensionArray)
+		if !is {
+			break
+		}
+		field = wrapped.Storage()
+	}
+	switch field.(type) {
+	case *array.Struct, array.ListLike: // before, so that the nulls go down to the leaves
+		hidden := hide(field, parent)
+		defer hidden.Release()
+		return convert(hidden, to)
+	}
+	child, err := convert(field, to)
+	if err != nil || to.ID() == arrow.NULL {
+		return child, err
+	}
+	defer child.Release()
+	return hide(child, parent), nil
+}
+
+// hide gives the field with the nulls of its parent added to its own.
+func hide(field arrow.Array, parent *array.Struct) arrow.Array {
+	data, above := field.Data(), parent.Data()
+	offset, length := data.Offset(), field.Len()
+	bits := memory.NewResizableBuffer(memory.DefaultAllocator)
+	defer bits.Release()
+	bits.Resize(int(bitutil.BytesForBits(int64(offset + length))))
+	if own := field.NullBitmapBytes(); field.NullN() > 0 && len(own) > 0 {
+		bitutil.BitmapAnd(own, parent.NullBitmapBytes(), int64(offset), int64(above.Offset()), bits.Bytes(), int64(offset), int64(length))
+	} else {
+		bitutil.CopyBitmap(parent.NullBitmapBytes(), above.Offset(), length, bits.Bytes(), offset)
+	}
+	buffers := append([]*memory.Buffer{bits}, data.Buffers()[1:]...)
+	nulls := length - bitutil.CountSetBits(bits.Bytes(), offset, length)
+	hidden := array.NewData(field.DataType(), length, buffers, data.Children(), nulls, offset)
+	defer hidden.Release()
+	return array.MakeFromData(hidden)
 }
 
 // decodeDictionary gives the values that the indices stand for. A null may be in

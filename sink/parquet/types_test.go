@@ -1,8 +1,10 @@
 package parquet
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -13,7 +15,9 @@ import (
 // value by value, for every type that has a form in Parquet.
 func TestTypeMatrix(t *testing.T) {
 	made := t.TempDir()
-	python(t, nil, "make_types.py", made)
+	seed := cmp.Or(os.Getenv("CASPARIAN_TEST_SEED"), "20") // for the random columns
+	t.Logf("CASPARIAN_TEST_SEED=%s", seed)
+	python(t, nil, "make_types.py", made, seed)
 
 	ways := []struct {
 		name   string
@@ -33,7 +37,7 @@ func TestTypeMatrix(t *testing.T) {
 	var jobs []byte
 	for _, way := range ways {
 		driver := newDriver(t, way.config)
-		for _, group := range []string{"numbers", "text", "times", "nested"} {
+		for _, group := range []string{"numbers", "text", "times", "nested", "random"} {
 			to := target(fmt.Sprintf("parquet://%s.parquet%s", group, way.query))
 			source := filepath.Join(made, group+".arrows")
 			writer := open(t, driver, to, nil)

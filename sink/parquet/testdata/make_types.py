@@ -1,6 +1,6 @@
 """Write the type matrix as Arrow IPC streams, one file per group of columns.
 
-usage: make_types.py FOLDER
+usage: make_types.py FOLDER SEED
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 ROWS = 350
 BATCHES = [120, 0, 100, 130]  # one of them is empty
-rng = np.random.default_rng(20)
+rng = np.random.default_rng(int(sys.argv[2]))
 
 
 def with_nulls(name, array):
@@ -146,11 +146,82 @@ def nested():
     # Elements under a null and between lists, which Arrow allows.
     hidden = pa.ListArray.from_arrays(pa.array([0, 2, 4, 6], pa.int32()), pa.array([1, 2, 3, 4, 5, 6]), mask=pa.array([False, True, False]))
     columns["list_hidden"] = pa.concat_arrays([hidden] * (ROWS // 3) + [hidden.slice(0, ROWS % 3)])
+    # Values under a null struct.
+    struct_mask = pa.array([i % 3 == 1 for i in range(ROWS)])
+    fields = {
+        "decimal": repeat([decimal.Decimal("1.25"), decimal.Decimal("2.50")], pa.decimal128(5, 2)),
+        "half": pa.array(np.arange(ROWS, dtype=np.float16)),
+        "number": pa.array(range(ROWS)),
+        "text": pa.array([str(i) for i in range(ROWS)]),
+        "flag": repeat([True, True, False], pa.bool_()),
+        "fixed": repeat([b"ab", b"cd"], pa.binary(2)),
+        "list": repeat([[1], [2, 3]], pa.list_(pa.int64())),
+        "dictionary": repeat(["x", "y"], pa.string()).dictionary_encode(),
+        "uuid": pa.ExtensionArray.from_storage(pa.uuid(), repeat([b"0123456789abcdef"], pa.binary(16))),
+        "pair": pa.StructArray.from_arrays([repeat([decimal.Decimal("3.75")], pa.decimal128(5, 2))], ["deep"]),
+        "nothing": pa.nulls(ROWS),
+    }
+    columns["struct_hidden"] = pa.StructArray.from_arrays(list(fields.values()), list(fields), mask=struct_mask)
+    wide = repeat([decimal.Decimal(1), decimal.Decimal(2)], pa.decimal256(60, 0))
+    columns["struct_hidden_256"] = pa.StructArray.from_arrays([wide], ["decimal256"], mask=struct_mask)
+    return columns
+
+
+LEAVES = [pa.int64(), pa.int16(), pa.uint32(), pa.float64(), pa.bool_(), pa.string(), pa.large_string(), pa.binary(),
+          pa.timestamp("us"), pa.date32(), pa.decimal128(9, 3)]
+
+
+def random_type(depth):
+    kind = rng.integers(6) if depth else 0
+    if kind <= 1:
+        return LEAVES[rng.integers(len(LEAVES))]
+    if kind == 2:
+        return pa.list_(random_type(depth - 1))
+    if kind == 3:
+        return pa.large_list(random_type(depth - 1))
+    if kind == 4:
+        return pa.map_(pa.string(), random_type(depth - 1))
+    return pa.struct([(f"f{i}", random_type(depth - 1)) for i in range(rng.integers(1, 4))])
+
+
+def random_value(kind, nulls):
+    t = pa.types
+    if rng.random() < nulls:
+        return None
+    if t.is_list(kind) or t.is_large_list(kind):
+        return [random_value(kind.value_type, nulls) for _ in range(rng.integers(4))]
+    if t.is_map(kind):
+        return [(f"k{i}", random_value(kind.item_type, nulls)) for i in range(rng.integers(3))]
+    if t.is_struct(kind):
+        return {f.name: random_value(f.type, nulls) for f in kind}
+    n = int(rng.integers(30_000))
+    if t.is_floating(kind):
+        return n / 8
+    if t.is_boolean(kind):
+        return n % 2 == 0
+    if t.is_string(kind) or t.is_large_string(kind):
+        return "é" * (n % 5) + str(n)
+    if t.is_binary(kind):
+        return b"\xff" * (n % 4)
+    if t.is_timestamp(kind):
+        return dt.datetime(2020, 1, 1) + dt.timedelta(microseconds=n)
+    if t.is_date(kind):
+        return dt.date(2020, 1, 1) + dt.timedelta(days=n)
+    return decimal.Decimal(n) / 1000 if t.is_decimal(kind) else n
+
+
+def random():
+    """Types nested up to five levels, none, some or many nulls at every level."""
+    columns = {}
+    for i in range(60):
+        kind = random_type(int(rng.integers(1, 6)))
+        nulls = (0, 0.1, 0.6)[i % 3]
+        columns[f"random_{i}"] = pa.array([random_value(kind, nulls) for _ in range(ROWS)], kind)
     return columns
 
 
 def main(folder):
-    for group in (numbers, text, times, nested):
+    for group in (numbers, text, times, nested, random):
         columns = group()
         for name, column in columns.items():
             assert len(column) == ROWS, (name, len(column))
