@@ -31,7 +31,7 @@ type assignment struct {
 	stop context.CancelCauseFunc
 
 	// feed carries the batches from the runner to the writer. The runner closes
-	// it when the guest is gone; ending is set before that.
+	// it when the guest has ended; ending is set before that.
 	feed   chan fed
 	ending ending
 
@@ -49,6 +49,12 @@ type fed struct {
 type ending struct {
 	err    error
 	output string // the last of its stdout and stderr
+}
+
+// end says how the guest ended and closes the feed. Only the runner calls it, once.
+func (a *assignment) end(e ending) {
+	a.ending = e
+	close(a.feed)
 }
 
 // feedLimit bounds the batches between runner and writer. The guest's window of

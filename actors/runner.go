@@ -44,14 +44,15 @@ func (r *Runner) Run(ctx context.Context) error {
 			return err
 		case a := <-r.mailbox:
 			guests.Go(func() {
-				a.ending = r.run(ctx, a)
-				close(a.feed)
-				if err := storageFailure(a.ending.err); err != nil {
-					select {
-					case failed <- err:
-					default:
+				r.run(ctx, a, func(e ending) {
+					if err := storageFailure(e.err); err != nil {
+						select {
+						case failed <- err:
+						default:
+						}
 					}
-				}
+					a.end(e)
+				})
 			})
 		}
 	}
@@ -62,8 +63,7 @@ func (r *Runner) turnAway() {
 	for {
 		select {
 		case a := <-r.mailbox:
-			a.ending = ending{err: errStopping}
-			close(a.feed)
+			a.end(ending{err: errStopping})
 		default:
 			return
 		}
@@ -71,34 +71,26 @@ func (r *Runner) turnAway() {
 }
 
 // run takes one guest from start to end. When it returns, no process of the
-// guest's tree is left.
-func (r *Runner) run(ctx context.Context, a *assignment) ending {
+// guest's tree is left. end is called once: after a good end as soon as the guest
+// has said so, otherwise when the tree is gone, since what follows may remove its
+// files and start its successor.
+func (r *Runner) run(ctx context.Context, a *assignment, end func(ending)) {
 	ctx, cancel := joined(ctx, a.ctx)
 	defer cancel()
 	if err := context.Cause(ctx); err != nil {
-		return ending{err: err}
+		end(ending{err: err})
+		return
 	}
 	environment, release, err := r.environments.Acquire(a.spec.EnvHash)
 	if err != nil {
-		return ending{err: err}
+		end(ending{err: err})
+		return
 	}
 	defer release()
-	topics := make([]string, 0, len(a.targets))
-	for _, t := range a.targets {
-		topics = append(topics, t.Topic)
-	}
-	guest, err := r.host.Start(ctx, bridge.Spec{
-		Interpreter:   environment.Interpreter,
-		JobID:         a.attempt.JobID,
-		Attempt:       fmt.Sprintf("%d.%d", a.attempt.Generation, a.attempt.Attempt),
-		FilePath:      a.spec.FilePath,
-		Plugin:        a.spec.Plugin,
-		FileVersionID: a.spec.FileVersionID,
-		Source:        a.source,
-		Topics:        topics,
-	})
+	guest, err := r.host.Start(ctx, guestSpec(a, environment.Interpreter))
 	if err != nil {
-		return ending{err: err}
+		end(ending{err: causeOr(ctx, err)})
+		return
 	}
 	defer guest.Close()
 	stopped := context.AfterFunc(ctx, func() { guest.Close() })
@@ -107,15 +99,32 @@ func (r *Runner) run(ctx context.Context, a *assignment) ending {
 	process := guest.Process()
 	_, err = r.journal.Append(ctx, journal.GuestStarted{Attempt: a.attempt, Guest: journal.Guest{
 		PID: process.PID, StartTime: process.StartTime, Marker: process.Marker}})
+	if err == nil {
+		err = feedFrom(ctx, guest, a.feed)
+	}
 	if err != nil {
 		guest.Close()
-		return ending{err: causeOr(ctx, err)}
+		end(ending{err: causeOr(ctx, err), output: guest.Output()})
+		return
 	}
-	err = feedFrom(ctx, guest, a.feed)
-	// The tree is killed before anyone learns of the end: what follows may remove
-	// its files or start its successor.
-	guest.Close()
-	return ending{err: err, output: guest.Output()}
+	end(ending{})
+}
+
+func guestSpec(a *assignment, interpreter string) bridge.Spec {
+	topics := make([]string, 0, len(a.targets))
+	for _, t := range a.targets {
+		topics = append(topics, t.Topic)
+	}
+	return bridge.Spec{
+		Interpreter:   interpreter,
+		JobID:         a.attempt.JobID,
+		Attempt:       fmt.Sprintf("%d.%d", a.attempt.Generation, a.attempt.Attempt),
+		FilePath:      a.spec.FilePath,
+		Plugin:        a.spec.Plugin,
+		FileVersionID: a.spec.FileVersionID,
+		Source:        a.source,
+		Topics:        topics,
+	}
 }
 
 // feedFrom passes batches on until the guest ends. nil means that it said so.

@@ -63,7 +63,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	if d.host, err = bridge.NewHost(bridge.Options{
 		Dir: filepath.Join(config.StateDir, "guests"), Shim: config.GuestShim, Logger: log,
 		Limits: bridge.Limits{
-			Connect: time.Duration(config.ConnectLimit), Silence: time.Duration(config.SilenceLimit),
+			Connect: time.Duration(config.ConnectLimit), Silence: orNone(config.SilenceLimit),
 			Total: time.Duration(config.JobLimit), Frame: int64(config.FrameLimit),
 		},
 	}); err != nil {
@@ -121,6 +121,14 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 		return err
 	}
 	return nil
+}
+
+// orNone turns our 0, no limit, into the bridge's.
+func orNone(limit Period) time.Duration {
+	if limit == 0 {
+		return -1
+	}
+	return time.Duration(limit)
 }
 
 // Run serves until Drain or Halt has done its work (nil), ctx ends (nil), or the
