@@ -76,16 +76,15 @@ cross: ## build and vet for every platform
 	    printf '%-14s %10s bytes  %s\n' $$platform "$$(wc -c < $$target | tr -d ' ')" $$target; \
 	done
 
-# The demo builds the plugin's environment with uv, as a Sentinel's job would
-# have it, and leaves everything it made under .demo.
+# uv builds the plugin's environment, as for a Sentinel's job. What the demo
+# makes stays under .demo.
 DEMO := .demo
 .PHONY: demo
 demo: build tools ## run a real plugin on a real public data set
 	@rm -rf $(DEMO)/output
 	@PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(BINARY) local \
 	    examples/nyc-weather/plugin.py examples/nyc-weather/weather.csv \
-	    --output $(DEMO)/output --state-dir $(DEMO)/state --venvs-dir $(DEMO)/venvs \
-	    --requirements pandas,pyarrow
+	    --requirements pandas,pyarrow --output $(DEMO)/output --venvs-dir $(DEMO)/venvs
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME each

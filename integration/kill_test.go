@@ -129,13 +129,11 @@ func TestKillWhileTheReceiptWaits(t *testing.T) {
 func TestKillAroundPublishing(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "frames")
-	var jobs []harness.Job
 	for id := uint64(1); id <= 4; id++ {
 		gate := harness.NewGate(t)
 		job := s.job(id, "frames", nil)
 		job.File = s.site.Input(fmt.Sprintf("%d.json", id),
 			fmt.Sprintf(`{"rows": 10000, "chunk": 1000, "gate": %q, "gate_after": -1}`, gate.Folder()))
-		jobs = append(jobs, job)
 		mark := s.sentinel.Mark()
 		s.sentinel.Submit(job)
 		gate.AwaitReached()
