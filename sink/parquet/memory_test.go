@@ -53,7 +53,9 @@ func TestMemoryStaysFlat(t *testing.T) {
 		t.Logf("NOT TESTED HERE: %s does not tell a process's peak of memory", runtime.GOOS)
 		return
 	}
-	const most, noise = 135 << 20, 12 << 20
+	// The peak depends on where the garbage collector happens to stand: runs of 5M
+	// rows differ by 15 MB among themselves. The file grows by 380 MB.
+	const most, noise = 135 << 20, 24 << 20
 	for name, result := range map[string]loaded{"5M rows": five, "20M rows": twenty, "5M rows, flushed often": often} {
 		if result.PeakBytes > most {
 			t.Errorf("%s: %d MB resident, at most %d MB are wanted", name, result.PeakBytes>>20, most>>20)
