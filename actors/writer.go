@@ -99,6 +99,7 @@ func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error)
 	if err == nil {
 		sealed := journal.OutputSealed{Attempt: a.attempt, Outputs: outputs, Metrics: staging.metrics(a, w.now().Sub(began))}
 		if _, err = w.journal.Append(ctx, sealed); err == nil {
+			staging.close() // an open file cannot be renamed on every platform
 			return w.conclude(ctx, a.attempt, staging.targets(), outputs, sealed.Metrics, a.earlier)
 		}
 		if fatal := storageFailure(err); fatal != nil {

@@ -91,7 +91,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 		return err
 	}
 	sinks := sink.NewRegistry()
-	sinks.Register("parquet", files)
+	sinks.Register(parquet.Scheme, files)
 
 	starts := d.journal.State().Starts + 1
 	d.sentinel, err = actors.NewSentinel(actors.SentinelConfig{
