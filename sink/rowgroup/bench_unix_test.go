@@ -153,7 +153,13 @@ func BenchmarkEncode(b *testing.B) {
 		make func() (*arrow.Schema, []arrow.RecordBatch)
 	}{{"mixed", mixedTable}, {"text", textTable}, {"nulls", nullTable}, {"nested", nestedTable}} {
 		schema, batches := table.make()
-		own := func(opts Options) func(b *testing.B) {
+		var small []arrow.RecordBatch
+		for _, batch := range batches {
+			for row := int64(0); row < batch.NumRows(); row += 1024 {
+				small = append(small, batch.NewSlice(row, row+1024))
+			}
+		}
+		own := func(opts Options, batches ...arrow.RecordBatch) func(b *testing.B) {
 			return func(b *testing.B) {
 				e, err := New(schema, opts)
 				if err != nil {
@@ -173,11 +179,13 @@ func BenchmarkEncode(b *testing.B) {
 				})
 			}
 		}
-		b.Run(table.name+"/snappy", own(Options{Workers: 1}))
-		b.Run(table.name+"/snappy-two-workers", own(Options{Workers: 2}))
-		b.Run(table.name+"/zstd", own(Options{Workers: 1, Compression: Zstd}))
-		b.Run(table.name+"/zstd-1", own(Options{Workers: 1, Compression: Zstd, Level: 1}))
-		b.Run(table.name+"/compat", own(Options{Workers: 1, Compat: true}))
+		b.Run(table.name+"/snappy", own(Options{Workers: 1}, batches...))
+		b.Run(table.name+"/snappy-two-workers", own(Options{Workers: 2}, batches...))
+		b.Run(table.name+"/zstd", own(Options{Workers: 1, Compression: Zstd}, batches...))
+		b.Run(table.name+"/zstd-1", own(Options{Workers: 1, Compression: Zstd, Level: 1}, batches...))
+		b.Run(table.name+"/small-batches", own(Options{Workers: 1}, small...))
+		b.Run(table.name+"/none", own(Options{Workers: 1, Compression: None}, batches...))
+		b.Run(table.name+"/compat", own(Options{Workers: 1, Compat: true}, batches...))
 		for name, codec := range map[string]compress.Compression{"pqarrow-snappy": compress.Codecs.Snappy, "pqarrow-zstd": compress.Codecs.Zstd} {
 			b.Run(table.name+"/"+name, func(b *testing.B) {
 				run(b, func() int64 {
