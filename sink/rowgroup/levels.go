@@ -19,9 +19,10 @@ import (
 // span is a stretch of positions in an Arrow array's buffers.
 type span struct{ start, n int }
 
-// levels holds the slots of some rows of one column on the way to its leaf.
-// All open slots have the definition level def; a closed one has less. spans
-// are the positions of the open slots, in their order.
+// levels holds the slots of some rows of one column on the way to its leaf. All
+// open slots have the definition level def, which rises with every optional or
+// repeated node that is passed; a closed one keeps less. spans are the positions
+// of the open slots, in their order.
 type levels struct {
 	slots int
 	open  int // how many slots are open
@@ -29,9 +30,10 @@ type levels struct {
 	rep   uint8 // repeated nodes passed so far
 	spans []span
 
-	// defs holds a level per slot, unless every slot is open (allOpen): then it
-	// would say def all over, and is left out. reps holds one unless no repeated
-	// node was passed: then it would say zero all over.
+	// defs holds a level per slot, and openSlot for the open ones until settle
+	// gives them theirs. When every slot is open (allOpen) it is left out. reps
+	// holds a level per slot unless no repeated node was passed: then it would say
+	// zero all over.
 	allOpen bool
 	defs    []uint8
 	reps    []uint8
@@ -41,6 +43,10 @@ type levels struct {
 	spareSpans           []span
 	lists                []span // child positions of each open slot
 }
+
+// openSlot stands in defs for the level that all open slots share, so that it
+// need not be written again at each node.
+const openSlot = 0xff
 
 // start begins with one open slot per row.
 func (l *levels) start(at, rows int) {
@@ -69,8 +75,21 @@ func (l *levels) materialize() {
 		return
 	}
 	l.defs = resize(l.defs, l.slots)
-	fill(l.defs, l.def)
+	fill(l.defs, openSlot)
 	l.allOpen = false
+}
+
+// settle ends the walk: open slots get their level.
+func (l *levels) settle() {
+	if l.allOpen {
+		return
+	}
+	for i, d := range l.defs {
+		if d == openSlot {
+			d = l.def
+		}
+		l.defs[i] = d
+	}
 }
 
 func fill(v []uint8, x uint8) {
@@ -81,16 +100,7 @@ func fill(v []uint8, x uint8) {
 
 // optional passes an optional node: all open slots count as present until
 // close says which are not.
-func (l *levels) optional() {
-	if !l.allOpen {
-		for i, d := range l.defs {
-			if d == l.def {
-				l.defs[i] = d + 1
-			}
-		}
-	}
-	l.def++
-}
+func (l *levels) optional() { l.def++ }
 
 // shift moves all positions, as a child array with an offset of its own asks.
 func (l *levels) shift(by int) {
@@ -133,7 +143,7 @@ func (l *levels) close(bitmap []byte) int {
 				continue
 			}
 			for k := range n {
-				for l.defs[slot] != l.def {
+				for l.defs[slot] != openSlot {
 					slot++
 				}
 				if word>>uint(k)&1 != 0 {
@@ -174,8 +184,8 @@ func (l *levels) closeAll() {
 	}
 	l.materialize()
 	for i, d := range l.defs {
-		if d == l.def {
-			l.defs[i] = d - 1
+		if d == openSlot {
+			l.defs[i] = l.def - 1
 		}
 	}
 	l.spans, l.open = l.spans[:0], 0
@@ -254,7 +264,7 @@ func (l *levels) expand(limit int) error {
 				outer = l.reps[i]
 			}
 			reps[at] = outer
-			if d != l.def {
+			if d != openSlot {
 				defs[at] = d
 				at++
 				continue
@@ -262,12 +272,12 @@ func (l *levels) expand(limit int) error {
 			s := l.lists[list]
 			list++
 			if s.n == 0 {
-				defs[at] = d
+				defs[at] = l.def
 				at++
 				continue
 			}
 			fill(reps[at+1:at+s.n], inner)
-			fill(defs[at:at+s.n], d+1)
+			fill(defs[at:at+s.n], openSlot)
 			at += s.n
 			out = appendSpan(out, s.start, s.n)
 		}

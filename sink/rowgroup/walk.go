@@ -43,6 +43,12 @@ func malformed(column, format string, args ...any) error {
 // gives the leaf's array; l.spans are the positions of its values there.
 func (l *levels) walk(lf *leaf, data arrow.ArrayData, row, rows, limit int) (arrow.ArrayData, error) {
 	l.start(data.Offset()+row, rows)
+	data, err := l.descend(lf, data, limit)
+	l.settle()
+	return data, err
+}
+
+func (l *levels) descend(lf *leaf, data arrow.ArrayData, limit int) (arrow.ArrayData, error) {
 	for _, s := range lf.steps {
 		if s.optional {
 			l.optional()
