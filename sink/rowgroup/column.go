@@ -12,6 +12,9 @@ type limits struct {
 	pageBytes        int
 	dictionaryValues int
 	dictionaryBytes  int
+	// dictionaryWindow is the largest range of integers that a dictionary looks
+	// up directly, four bytes each.
+	dictionaryWindow int
 }
 
 // column encodes one leaf. Its methods are called by one goroutine at a time.

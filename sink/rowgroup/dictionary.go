@@ -25,6 +25,7 @@ var (
 type intDictionary[T int32 | int64] struct {
 	values []T
 
+	most   uint64 // the largest range that gets a window
 	base   T
 	window []uint32 // index+1 of value base+i
 	seeded bool     // the way has been chosen
@@ -34,9 +35,6 @@ type intDictionary[T int32 | int64] struct {
 	shift uint
 }
 
-// windowLimit is the largest range of values that is looked up directly.
-const windowLimit = 1 << 16
-
 func (d *intDictionary[T]) reset() {
 	d.values, d.window, d.seeded = d.values[:0], d.window[:0], false
 	clear(d.slots)
@@ -45,7 +43,7 @@ func (d *intDictionary[T]) reset() {
 // seed chooses the way for values that begin at base and span a range.
 func (d *intDictionary[T]) seed(base T, span uint64) {
 	d.seeded = true
-	if span < windowLimit && len(d.values) == 0 {
+	if span < d.most && len(d.values) == 0 {
 		d.base = base
 		d.window = resize(d.window, int(span)+1)
 		clear(d.window)

@@ -53,6 +53,10 @@ const (
 	dictionaryLargest    = 4 << 20
 	dictionarySmallest   = 64 << 10
 	dictionaryMostValues = 1 << 17
+	dictionaryFewValues  = 1 << 11
+	dictionaryValueCost  = 64 // bytes, with its part of the hash table
+	windowLargest        = 1 << 16
+	windowBudget         = 4 << 20 // values, of all columns together
 	// parallelWork is how many values a batch must have to be worth the start of
 	// goroutines.
 	parallelWork = 1 << 15
@@ -93,13 +97,15 @@ func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 		return nil, fmt.Errorf("page rows, page bytes and workers cannot be negative")
 	}
 	leaves := len(tree.leaves)
-	lim := limits{pageRows: opts.PageRows, pageBytes: opts.PageBytes, dictionaryValues: dictionaryMostValues}
+	lim := limits{pageRows: opts.PageRows, pageBytes: opts.PageBytes}
 	if lim.pageRows == 0 {
 		lim.pageRows = max(leastPageRows, min(defaultPageRows, pendingBudget/(8*leaves)))
 	}
 	if lim.pageBytes == 0 {
 		lim.pageBytes = max(leastPageRows, min(defaultPageBytes, pendingBudget/leaves))
 	}
+	lim.dictionaryValues = max(dictionaryFewValues, min(dictionaryMostValues, dictionaryBudget/(dictionaryValueCost*leaves)))
+	lim.dictionaryWindow = min(windowLargest, windowBudget/leaves)
 	lim.dictionaryBytes = max(dictionarySmallest, min(dictionaryLargest, dictionaryBudget/leaves))
 	workers := opts.Workers
 	if workers == 0 {
@@ -114,6 +120,7 @@ func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 	for i, lf := range tree.leaves {
 		c := &column{leaf: lf, limits: lim, codec: opts.Compression, compat: opts.Compat || lf.plain}
 		c.store.pool = &e.pool
+		c.dict32.most, c.dict64.most = uint64(lim.dictionaryWindow), uint64(lim.dictionaryWindow)
 		e.columns = append(e.columns, c)
 		e.order = append(e.order, i)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -365,6 +366,44 @@ func TestSteadyEncodingHardlyAllocates(t *testing.T) {
 	// A million values: some allocations per page and column are allowed.
 	if n := testing.AllocsPerRun(3, group); n > 1000 {
 		t.Errorf("a row group of 200,000 rows makes %.0f allocations", n)
+	}
+}
+
+// A table of many columns takes no more memory than a narrow one.
+func TestWideTablesStaySmall(t *testing.T) {
+	const columns, rows = 500, 20_000
+	types := make([]arrow.DataType, columns)
+	for i := range types {
+		types[i] = []arrow.DataType{arrow.PrimitiveTypes.Int64, arrow.PrimitiveTypes.Float64}[i%2]
+	}
+	schema := named(types...)
+	g := newGenerator(1)
+	g.repeats = true
+	one := g.batch(named(types[:2]...), 1000)
+	shared := make([]arrow.Array, columns)
+	for i := range shared {
+		shared[i] = one.Column(i % 2)
+	}
+	batch := array.NewRecordBatch(schema, shared, 1000)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	e, err := New(schema, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range rows / 1000 {
+		if err := e.Write(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if held := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) >> 20; held > 120 {
+		t.Errorf("%d columns hold %d MiB", columns, held)
+	}
+	if _, err := e.Finish(io.Discard); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -309,7 +309,7 @@ func TestDictionaryIndexesGiveTheValuesBack(t *testing.T) {
 		"window then wide": {1, 2, 3, 1 << 40, 2, -9, 1 << 40},
 		"extremes":         {math.MinInt64, math.MaxInt64, 0, -1, math.MinInt64},
 	} {
-		var d intDictionary[int64]
+		d := intDictionary[int64]{most: 1 << 16}
 		d.seed(v[0], 400)
 		out := make([]uint32, len(v))
 		d.encode(v, out)
