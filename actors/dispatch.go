@@ -27,6 +27,14 @@ func judge(state journal.State, id uint64, spec journal.JobSpec, meant bool) (an
 		return accept, begin
 	}
 	begin.Generation = job.Generation + 1
+	if spec.Refused != "" && job.Phase != journal.Confirmed {
+		// What cannot be read cannot be told from the job in hand: it takes nothing
+		// from it.
+		if job.Unfinished() {
+			return ignore, journal.JobAccepted{}
+		}
+		return repeat, journal.JobAccepted{}
+	}
 	if job.Content != spec.Content() {
 		begin.Origin = journal.OriginChanged
 		return accept, begin

@@ -28,6 +28,8 @@ func TestWhatADispatchMeans(t *testing.T) {
 	other := spec
 	other.FilePath = "/in/b.csv"
 
+	unreadable := journal.JobSpec{Refused: "no plugin_name"}
+
 	accepted := journal.JobAccepted{JobID: 7, Generation: 1, Spec: spec, Origin: journal.OriginNew}
 	attempt := journal.Attempt{JobID: 7, Generation: 1, Attempt: 1}
 	started := journal.AttemptStarted{Attempt: attempt}
@@ -55,6 +57,10 @@ func TestWhatADispatchMeans(t *testing.T) {
 		"done, answered on this connection":   {[]journal.Event{accepted, started, sealed, concluded, sent}, spec, true, accept, 2, journal.OriginRetry},
 		"done and confirmed":                  {[]journal.Event{accepted, started, sealed, concluded, sent, confirmed}, spec, false, accept, 2, journal.OriginRetry},
 		"confirmed, other content":            {[]journal.Event{accepted, started, sealed, concluded, sent, confirmed}, other, false, accept, 2, journal.OriginChanged},
+		"never seen, unreadable":              {nil, unreadable, false, accept, 1, journal.OriginNew},
+		"running, unreadable":                 {[]journal.Event{accepted, started}, unreadable, false, ignore, 0, ""},
+		"done, unreadable":                    {[]journal.Event{accepted, started, sealed, concluded, sent}, unreadable, true, repeat, 0, ""},
+		"confirmed, unreadable":               {[]journal.Event{accepted, started, sealed, concluded, sent, confirmed}, unreadable, false, accept, 2, journal.OriginChanged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, begin := judge(stateAfter(t, c.before...), 7, c.spec, c.meant)
