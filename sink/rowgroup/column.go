@@ -143,7 +143,7 @@ func (c *column) load(w *workspace, data arrow.ArrayData, row, rows int) (int, e
 			}
 		} else if _, many := err.(*tooManySlots); !many || rows == 1 {
 			if many {
-				err = &ValueError{Column: c.name, Reason: "a single row has too many nested values"}
+				err = &ValueError{Column: c.name, Reason: "a single row has more than a page can hold"}
 			}
 			return 0, err
 		}
@@ -152,6 +152,7 @@ func (c *column) load(w *workspace, data arrow.ArrayData, row, rows int) (int, e
 }
 
 func (c *column) loadRows(w *workspace, data arrow.ArrayData, row, rows int) error {
+	w.oneRow = rows == 1
 	if c.flat {
 		done, err := c.loadFlat(w, data, row, rows)
 		if done || err != nil {

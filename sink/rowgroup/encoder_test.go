@@ -174,82 +174,6 @@ func TestNullsInRequiredColumnsAreRefused(t *testing.T) {
 	}
 }
 
-// Memory that contradicts itself is an error of the batch, not a panic, a wrong
-// file or gigabytes of memory.
-func TestMalformedMemoryIsAnError(t *testing.T) {
-	str, i32 := arrow.BinaryTypes.String, arrow.PrimitiveTypes.Int32
-	offsets := func(v ...int32) *memory.Buffer { return bytesBuffer(bytesOf(v)) }
-	child := int32s(1, 2, 3).Data()
-	for name, d := range map[string]*array.Data{
-		"offset behind the data":   array.NewData(str, 2, []*memory.Buffer{nil, offsets(0, 3, 900), bytesBuffer([]byte("abc"))}, nil, 0, 0),
-		"offsets fall":             array.NewData(str, 2, []*memory.Buffer{nil, offsets(0, 3, 1), bytesBuffer([]byte("abc"))}, nil, 0, 0),
-		"negative offset":          array.NewData(str, 2, []*memory.Buffer{nil, offsets(-3, 0, 1), bytesBuffer([]byte("abc"))}, nil, 0, 0),
-		"no offsets":               array.NewData(str, 2, []*memory.Buffer{nil, nil, bytesBuffer([]byte("abc"))}, nil, 0, 0),
-		"too few values":           array.NewData(i32, 9, []*memory.Buffer{nil, offsets(1, 2)}, nil, 0, 0),
-		"too short a bitmap":       array.NewData(i32, 20, []*memory.Buffer{bytesBuffer([]byte{1}), offsets(make([]int32, 20)...)}, nil, array.UnknownNullCount, 0),
-		"list behind its elements": array.NewData(arrow.ListOf(i32), 1, []*memory.Buffer{nil, offsets(0, 900)}, []arrow.ArrayData{child}, 0, 0),
-		"lists overlap backwards":  array.NewData(arrow.ListOf(i32), 2, []*memory.Buffer{nil, offsets(0, 2, 1)}, []arrow.ArrayData{child}, 0, 0),
-		"view behind its elements": array.NewData(arrow.ListViewOf(i32), 1, []*memory.Buffer{nil, offsets(math.MaxInt32), offsets(math.MaxInt32)}, []arrow.ArrayData{child}, 0, 0),
-		"string view of no buffer": array.NewData(arrow.BinaryTypes.StringView, 1, []*memory.Buffer{nil, offsets(40, 0, 7, 0)}, nil, 0, 0),
-		"dictionary index too large": array.NewDataWithDictionary(dictionaryOf(arrow.PrimitiveTypes.Int8, i32), 1,
-			[]*memory.Buffer{nil, bytesBuffer([]byte{9})}, 0, 0, child.(*array.Data)),
-		"dictionary index negative": array.NewDataWithDictionary(dictionaryOf(arrow.PrimitiveTypes.Int8, i32), 1,
-			[]*memory.Buffer{nil, bytesBuffer([]byte{0xff})}, 0, 0, child.(*array.Data)),
-		"runs end early":              array.NewData(arrow.RunEndEncodedOf(i32, i32), 9, []*memory.Buffer{nil}, []arrow.ArrayData{child, child}, 0, 0),
-		"struct shorter than it says": array.NewData(arrow.StructOf(arrow.Field{Name: "x", Type: i32}), 9, []*memory.Buffer{nil}, []arrow.ArrayData{child}, 0, 0),
-	} {
-		t.Run(name, func(t *testing.T) {
-			schema := named(d.DataType())
-			e, err := New(schema, Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var bad *BatchError
-			if err := e.Write(rawBatch{schema, d}); !errors.As(err, &bad) {
-				t.Errorf("Write gives %v", err)
-			}
-		})
-	}
-}
-
-// rawBatch is a batch of one column that no one has looked at.
-type rawBatch struct {
-	schema *arrow.Schema
-	data   *array.Data
-}
-
-func (b rawBatch) Retain()                      {}
-func (b rawBatch) Release()                     {}
-func (b rawBatch) Schema() *arrow.Schema        { return b.schema }
-func (b rawBatch) NumRows() int64               { return int64(b.data.Len()) }
-func (b rawBatch) NumCols() int64               { return 1 }
-func (b rawBatch) Columns() []arrow.Array       { return []arrow.Array{b.Column(0)} }
-func (b rawBatch) Column(int) arrow.Array       { return rawArray{b.data} }
-func (b rawBatch) ColumnName(int) string        { return "c0" }
-func (b rawBatch) MarshalJSON() ([]byte, error) { return nil, nil }
-func (b rawBatch) SetColumn(int, arrow.Array) (arrow.RecordBatch, error) {
-	return nil, errors.New("a raw batch stays as it is")
-}
-func (b rawBatch) NewSlice(int64, int64) arrow.RecordBatch { return b }
-
-type rawArray struct{ data *array.Data }
-
-func (a rawArray) MarshalJSON() ([]byte, error) { return nil, nil }
-func (a rawArray) String() string               { return "raw" }
-func (a rawArray) DataType() arrow.DataType     { return a.data.DataType() }
-func (a rawArray) NullN() int                   { return a.data.NullN() }
-func (a rawArray) NullBitmapBytes() []byte      { return nil }
-func (a rawArray) IsNull(int) bool              { return false }
-func (a rawArray) IsValid(int) bool             { return true }
-func (a rawArray) ValueStr(int) string          { return "" }
-func (a rawArray) GetOneForMarshal(int) any     { return nil }
-func (a rawArray) Data() arrow.ArrayData        { return a.data }
-func (a rawArray) Len() int                     { return a.data.Len() }
-func (a rawArray) Retain()                      {}
-func (a rawArray) Release()                     {}
-func (a rawArray) Validate() error              { return nil }
-func (a rawArray) ValidateFull() error          { return nil }
-
 // What a worker adds to every row costs next to nothing.
 func TestConstantColumnsCostNextToNothing(t *testing.T) {
 	const rows = 200_000
@@ -322,24 +246,6 @@ func TestNothingOfABatchIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareBack(t, all, []arrow.RecordBatch{want})
-}
-
-func ownCopy(d arrow.ArrayData) (arrow.ArrayData, []*memory.Buffer) {
-	var buffers, all []*memory.Buffer
-	for _, b := range d.Buffers() {
-		if b == nil {
-			buffers = append(buffers, nil)
-			continue
-		}
-		own := bytesBuffer(bytes.Clone(b.Bytes()))
-		buffers, all = append(buffers, own), append(all, own)
-	}
-	var children []arrow.ArrayData
-	for _, c := range d.Children() {
-		child, more := ownCopy(c)
-		children, all = append(children, child), append(all, more...)
-	}
-	return array.NewData(d.DataType(), d.Len(), buffers, children, d.NullN(), d.Offset()), all
 }
 
 // Once warm, encoding allocates next to nothing.

@@ -208,13 +208,11 @@ func (l *levels) move(to func(p int) (int, error)) error {
 	return nil
 }
 
-// tooManySlots says that a step would make more slots than one page should
-// have; fewer rows may do.
-type tooManySlots struct{ slots int }
+// tooManySlots says that a step would make more slots, or bytes, than one page
+// should have; fewer rows may do.
+type tooManySlots struct{ n int }
 
-func (e *tooManySlots) Error() string {
-	return fmt.Sprintf("%d values in one page are too many", e.slots)
-}
+func (e *tooManySlots) Error() string { return fmt.Sprintf("%d are too many for one page", e.n) }
 
 // expand passes a repeated node: l.lists says for each open slot which
 // positions of the child array its list covers. An empty list leaves a closed

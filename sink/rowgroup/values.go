@@ -118,6 +118,10 @@ func gather[T any](scratch *[]T, src []T, sel *selection) []T {
 	return src[sel.at : sel.at+sel.n]
 }
 
+// gatherLimit bounds the bytes that are gathered for several rows at once. Views
+// and dictionaries may say the same long value any number of times.
+const gatherLimit = 64 << 20
+
 // extract fills out with the selected values of an array, which may be a
 // dictionary or a run-end encoding of plain values.
 func (w *workspace) extract(lf *leaf, data arrow.ArrayData, sel *selection, out *values) error {
@@ -128,6 +132,9 @@ func (w *workspace) extract(lf *leaf, data arrow.ArrayData, sel *selection, out 
 		out.i32, out.i64, out.fixed, out.bits = nil, nil, nil, nil
 		out.str = byteSlices{start: out.str.start[:0], size: out.str.size[:0], packed: true}
 		return nil
+	}
+	if lf.phys == fixedBytes && sel.count > gatherLimit/lf.width && !w.oneRow {
+		return &tooManySlots{sel.count}
 	}
 	values := data
 	if wrapped(data.DataType()) {
@@ -246,7 +253,15 @@ func (w *workspace) byteArrays(lf *leaf, values arrow.ArrayData, sel *selection,
 		out.data = buffer(values, 2)
 		ok = fromOffsets(out, viewAs[int64](buffer(values, 1)), sel)
 	case arrow.STRING_VIEW, arrow.BINARY_VIEW:
-		ok = w.fromViews(out, values, sel)
+		views := gather(&w.views, viewAs[[4]uint32](buffer(values, 1)), sel)
+		total := 0
+		for i := range views {
+			total += int(int32(views[i][0]))
+		}
+		if total > math.MaxInt32 || total > gatherLimit && !w.oneRow {
+			return &tooManySlots{total}
+		}
+		ok = w.fromViews(out, values, views)
 	default:
 		return malformed(lf.name, "unexpected type %s", values.DataType())
 	}
@@ -326,10 +341,9 @@ func fromOffsets[O int32 | int64](out *byteSlices, offsets []O, sel *selection) 
 	return bad >= 0 && wide <= math.MaxInt32
 }
 
-// fromViews copies the selected values of a view array behind one another:
-// they lie in many buffers.
-func (w *workspace) fromViews(out *byteSlices, values arrow.ArrayData, sel *selection) bool {
-	views := gather(&w.views, viewAs[[4]uint32](buffer(values, 1)), sel)
+// fromViews copies the values of views behind one another: they lie in many
+// buffers.
+func (w *workspace) fromViews(out *byteSlices, values arrow.ArrayData, views [][4]uint32) bool {
 	out.start, out.size = resize(out.start, len(views)), resize(out.size, len(views))
 	buffers := values.Buffers()
 	data := w.viewData[:0]

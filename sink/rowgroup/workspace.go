@@ -5,6 +5,7 @@ package rowgroup
 type workspace struct {
 	levels  levels
 	content pageContent
+	oneRow  bool // a single row is loaded: it cannot be made smaller
 
 	// Arrow values, gathered and converted.
 	idx8          []uint8
