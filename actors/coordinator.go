@@ -109,7 +109,7 @@ func (c *Coordinator) Recover(ctx context.Context, started journal.WorkerStarted
 			}
 			fallthrough
 		case journal.Queued:
-			if job.Attempts > 0 || job.Generation > 1 {
+			if job.Attempts > 0 || len(job.Stale) > 0 {
 				if err := c.writer.discard(ctx, job); err != nil {
 					c.log.Warn("what an interrupted attempt staged could not be removed", "job", job.ID, "error", err)
 				}

@@ -229,6 +229,14 @@ func targetsOf(job *journal.Job) []sink.Target {
 			specs = append(specs, o.Sink)
 		}
 	}
+	return targetsFor(job, specs)
+}
+
+// staleTargets are those that a replaced generation of the job may have staged
+// output for.
+func staleTargets(job *journal.Job) []sink.Target { return targetsFor(job, job.Stale) }
+
+func targetsFor(job *journal.Job, specs []journal.SinkSpec) []sink.Target {
 	earlier := make([]string, 0, len(job.Earlier))
 	for _, a := range job.Earlier {
 		earlier = append(earlier, a.URI)

@@ -169,6 +169,11 @@ func (w *Writer) conclude(ctx context.Context, attempt journal.Attempt, targets 
 			}
 		}
 	}
+	if receipt.Status == journal.Failed {
+		if err := w.abandon(ctx, targets); err != nil {
+			w.log.Warn("staged output could not be removed", "job", attempt.JobID, "error", err)
+		}
+	}
 	ended.receipt = receipt
 	return ended, nil
 }
@@ -215,8 +220,13 @@ func (w *Writer) retract(ctx context.Context, artifact journal.Artifact) error {
 // discard removes what attempts of a job that no process works on any more left
 // in staging. The coordinator calls it before the actors run.
 func (w *Writer) discard(ctx context.Context, job *journal.Job) error {
+	return w.abandon(ctx, append(targetsOf(job), staleTargets(job)...))
+}
+
+// abandon removes what is staged for targets.
+func (w *Writer) abandon(ctx context.Context, targets []sink.Target) error {
 	var errs []error
-	for _, target := range targetsOf(job) {
+	for _, target := range targets {
 		driver, err := w.sinks.For(target.URI)
 		if err != nil {
 			continue // an unknown scheme has staged nothing

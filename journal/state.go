@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/benbjohnson/immutable"
 )
@@ -57,6 +58,9 @@ type Job struct {
 	Receipt *Receipt
 	// SentOn is the connection the receipt was last written to, 0 if none yet.
 	SentOn uint64
+	// Stale holds the sinks of generations that were replaced before they had a
+	// result, and may have left something in staging.
+	Stale []SinkSpec
 	// Earlier holds what earlier generations of the same content published, for
 	// the new generation to replace.
 	Earlier []Artifact
@@ -285,6 +289,7 @@ func (s State) apply(event Event) (State, string) {
 				return fmt.Sprintf("status %q is neither SUCCESS nor FAILED", e.Receipt.Status)
 			}
 			j.Phase, j.Receipt, j.Aborting, j.SentOn = Concluded, &e.Receipt, false, 0
+			j.Stale = nil
 			return ""
 		})
 	case ReceiptSent:
@@ -340,6 +345,9 @@ func (s State) accept(e JobAccepted) (State, string) {
 		return s, fmt.Sprintf("%q does not tell what the dispatch is: compare its content with the generation before", e.Origin)
 	case known:
 		job.Guest = before.Guest // may still be there
+		if before.Unfinished() && before.Attempts > 0 {
+			job.Stale = DistinctSinks(slices.Concat(before.Stale, before.Spec.Sinks))
+		}
 		s.unfinished, s.owed = without(s.unfinished, before), without(s.owed, before)
 		if e.Origin == OriginRetry {
 			job.Earlier = before.published()
