@@ -33,8 +33,8 @@ func appendDeltaLength(dst []byte, s *byteSlices, from, to int) []byte {
 	return s.appendRange(dst, from, to)
 }
 
-// appendDeltaStrings appends the values [from, to) of s. prefixes and suffixes
-// are scratch that the caller keeps.
+// appendDeltaStrings appends the values [from, to) of s. scratch is memory that
+// the caller keeps.
 func appendDeltaStrings(dst []byte, s *byteSlices, from, to int, scratch *deltaScratch) []byte {
 	n := to - from
 	scratch.prefix = resize(scratch.prefix, n)

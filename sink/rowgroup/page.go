@@ -34,7 +34,7 @@ const (
 	dictionaryPage = 2
 )
 
-// pageRows is the content of one data page before it is encoded.
+// pageContent is the content of one data page before it is encoded.
 type pageContent struct {
 	rows, slots int
 	values      values
