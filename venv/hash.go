@@ -48,6 +48,25 @@ func checkHash(hash string) error {
 	return nil
 }
 
+// maxName is the longest folder name that Lookup takes.
+const maxName = 128
+
+// checkName lets through the name of any folder that an environment may have been
+// put under by hand: one path element of letters, digits, '.', '_' and '-' that
+// does not begin with a dot. Only what this worker builds must be named by a hash.
+func checkName(name string) error {
+	if name == "" || len(name) > maxName || name[0] == '.' {
+		return &HashError{Hash: name}
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '.' && c != '_' && c != '-' {
+			return &HashError{Hash: name}
+		}
+	}
+	return nil
+}
+
 // short is the part of a hash that people are shown.
 func short(hash string) string {
 	if len(hash) > 12 {

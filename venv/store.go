@@ -107,9 +107,10 @@ const workFolder = ".casparian-worker"
 func (s *Store) path(hash string) string { return filepath.Join(s.dir, hash) }
 
 // Lookup finds an environment. When there is none it gives an
-// [ErrNotProvisioned], for a name that is no hash a [*HashError].
+// [ErrNotProvisioned], for a name that no environment can have a [*HashError]. An
+// environment that people put there themselves need not be named by a hash.
 func (s *Store) Lookup(hash string) (Environment, error) {
-	if err := checkHash(hash); err != nil {
+	if err := checkName(hash); err != nil {
 		return Environment{}, err
 	}
 	if hash == System {
