@@ -201,10 +201,10 @@ func (c *Coordinator) hear(ctx context.Context, event SourceEvent) error {
 	switch e := event.(type) {
 	case Connected:
 		c.exchange, c.repeats, c.postAt = newExchange(e.Connection), map[uint64]bool{}, time.Time{}
-		c.log.Info("connected to the Sentinel", "connection", e.Connection)
+		c.log.Debug("connected to the Sentinel", "connection", e.Connection)
 	case Disconnected:
 		c.exchange, c.replies = nil, nil
-		c.log.Warn("connection to the Sentinel lost", "connection", e.Connection, "reason", e.Reason)
+		c.log.Debug("connection to the Sentinel lost", "connection", e.Connection, "reason", e.Reason)
 	case Dispatched:
 		return c.dispatched(ctx, e)
 	case Aborted:

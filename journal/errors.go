@@ -100,8 +100,12 @@ func (e *LockedError) Error() string {
 	case e.Owner.PID == 0:
 		return withHint(fmt.Sprintf("journal %s is in use by another process", e.Path), lockedHint)
 	}
-	return withHint(fmt.Sprintf("journal %s is in use by worker %q (pid %d, since %s)",
-		e.Path, e.Owner.WorkerID, e.Owner.PID, e.Owner.Since.Format(time.RFC3339)), lockedHint)
+	who := "a worker"
+	if e.Owner.WorkerID != "" {
+		who = fmt.Sprintf("worker %q", e.Owner.WorkerID)
+	}
+	return withHint(fmt.Sprintf("journal %s is in use by %s (pid %d, since %s)",
+		e.Path, who, e.Owner.PID, e.Owner.Since.Format(time.RFC3339)), lockedHint)
 }
 
 // Is makes errors.Is(err, ErrLocked) true.

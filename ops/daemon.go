@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,10 +54,15 @@ func Open(config Config, version string, log *slog.Logger, progress func(env, li
 
 func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line string)) (err error) {
 	config := d.config
-	d.journal, err = journal.Open(config.StateDir, journal.Options{Logger: log, Owner: journal.Owner{PID: os.Getpid(), WorkerID: config.WorkerID}})
+	kept, err := keptIdentity(config.StateDir)
 	if err != nil {
 		return err
 	}
+	d.journal, err = journal.Open(config.StateDir, journal.Options{Logger: log, Owner: journal.Owner{WorkerID: cmp.Or(config.WorkerID, kept)}})
+	if err != nil {
+		return err
+	}
+	// From here on nobody else uses the state folder.
 	if d.ID, err = Identity(config.StateDir, config.WorkerID); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -16,22 +17,30 @@ import (
 // stay the same over restarts, since the Sentinel never forgets an identity and
 // would give jobs to one that is gone (observed).
 func Identity(stateDir, configured string) (string, error) {
-	path := filepath.Join(stateDir, "worker-id")
-	kept, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the worker's identity: %w", err)
+	kept, err := keptIdentity(stateDir)
+	if err != nil {
+		return "", err
 	}
-	id := configured
-	if id == "" {
-		id = strings.TrimSpace(string(kept))
-	}
+	id := cmp.Or(configured, kept)
 	if id == "" {
 		id = newIdentity()
 	}
-	if id == strings.TrimSpace(string(kept)) {
+	if id == kept {
 		return id, nil
 	}
-	return id, writeFile(path, []byte(id+"\n"))
+	return id, writeFile(identityFile(stateDir), []byte(id+"\n"))
+}
+
+func identityFile(stateDir string) string { return filepath.Join(stateDir, "worker-id") }
+
+// keptIdentity is the name of the worker that used the state folder last, "" if
+// none did.
+func keptIdentity(stateDir string) (string, error) {
+	kept, err := os.ReadFile(identityFile(stateDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the worker's identity: %w", err)
+	}
+	return strings.TrimSpace(string(kept)), nil
 }
 
 // newIdentity is readable for a person and unique for a fleet of cloned machines.
