@@ -16,6 +16,9 @@ func TestAbortInMidStreamLeavesNoProcess(t *testing.T) {
 	gate := harness.NewGate(t)
 	s.sentinel.Submit(s.job(1, "endless", wish{"gate": gate}))
 	gate.AwaitReached()
+	if tree := s.site.Guests(s.worker); len(tree) < 4 {
+		t.Errorf("the guest's tree is %q, want the guest, its child, its grandchild and the daemon", tree)
+	}
 	if len(s.site.Staged()) == 0 {
 		t.Error("nothing is staged in mid-stream: this test would prove nothing about cleaning up")
 	}

@@ -172,6 +172,9 @@ func TestKillLeavesNoGuestBehind(t *testing.T) {
 	s.sentinel.Submit(s.job(1, "endless", wish{"gate": gate}))
 	gate.AwaitReached()
 	old := s.site.Guests(s.worker)
+	if len(old) < 4 {
+		t.Fatalf("the guest's tree is %q, want the guest, its child, its grandchild and the daemon", old)
+	}
 	s.worker.Kill()
 	s.worker = s.site.Start()
 	gate.AwaitReached() // it runs again

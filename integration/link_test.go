@@ -4,8 +4,10 @@ package integration
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/casparian-flow/casparian-worker/integration/harness"
@@ -202,4 +204,32 @@ func TestUnreadableDispatchOfARunningJobIsIgnored(t *testing.T) {
 	s.heartbeat()
 	gate.Open()
 	s.succeeded(s.sentinel.Receipt(1), 100)
+}
+
+// While the Sentinel is busy, its ROUTER does not free the identity of a worker
+// that died. The next worker's connection is a zombie then: the handshake and all
+// sends succeed, pings are answered, and nothing ever reaches the Sentinel. The
+// worker has to come by again.
+func TestRestartWhileTheSentinelIsBusy(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "frames")
+	gate := harness.NewGate(t)
+	s.sentinel.Submit(s.job(1, "frames", wish{"rows": 100, "chunk": 50, "gate": gate, "gate_after": 1}))
+	gate.AwaitReached()
+	mark := s.sentinel.Mark()
+	s.sentinel.Hold()
+	s.worker.Kill()
+	s.worker = s.site.Launch()
+	s.site.Eventually("the new worker has its connection", func() error {
+		if !strings.Contains(s.worker.Log(), "link up") {
+			return errors.New("its log does not say so")
+		}
+		return nil
+	})
+	s.sentinel.Resume()
+	gate.Open()
+	s.worker.Identity = s.sentinel.AwaitOp("IDENTIFY", mark).Identity
+	s.succeeded(s.sentinel.ReceiptAfter(1, mark), 100)
+	s.files("out/frames_1.parquet")
+	s.succeeded(s.run(s.job(2, "frames", wish{"rows": 10, "chunk": 10})), 10)
 }

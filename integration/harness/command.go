@@ -141,6 +141,19 @@ func (s *Sentinel) Open() {
 	s.do("open", nil)
 }
 
+// Hold has the Sentinel not touch its socket, as if it were busy with something
+// else, until [Sentinel.Resume]. Nothing may be sent meanwhile.
+func (s *Sentinel) Hold() {
+	s.t.Helper()
+	s.do("hold", nil)
+}
+
+// Resume ends a [Sentinel.Hold].
+func (s *Sentinel) Resume() {
+	s.t.Helper()
+	s.do("resume", nil)
+}
+
 // Snapshot is the double's state now.
 func (s *Sentinel) Snapshot() Snapshot {
 	s.t.Helper()

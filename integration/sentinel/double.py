@@ -30,6 +30,7 @@ class Double:
         self.socket: zmq.Socket | None = None
         self.endpoint = "tcp://127.0.0.1:*"
         self.desk = Desk(self.send, self.tell, burst)
+        self.held = False  # the Sentinel is busy with something else
         self.pending = b""  # the start of a command whose line has not ended yet
 
     # The ROUTER.
@@ -75,7 +76,7 @@ class Double:
         while True:
             poller = zmq.Poller()
             poller.register(sys.stdin.fileno(), zmq.POLLIN)
-            if self.socket is not None:
+            if self.socket is not None and not self.held:
                 poller.register(self.socket, zmq.POLLIN)
             ready = dict(poller.poll())
             if self.socket in ready:
@@ -138,6 +139,15 @@ class Double:
 
     def do_open(self, command: dict):
         self.open()
+
+    def do_hold(self, command: dict):
+        """Do not touch the socket, as a Sentinel in a long database query. libzmq's
+        own thread goes on; what needs the application's thread waits for it, the
+        freeing of a gone worker's identity among it."""
+        self.held = True
+
+    def do_resume(self, command: dict):
+        self.held = False
 
     def do_query(self, command: dict) -> dict:
         return {
