@@ -99,13 +99,14 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	sinks := sink.NewRegistry()
 	sinks.Register(parquet.Scheme, files)
 
-	starts := d.journal.State().Starts + 1
+	before := d.journal.State()
 	d.sentinel, err = actors.NewSentinel(actors.SentinelConfig{
 		Link: link.Config{
 			Endpoint: config.Connect, Identity: d.ID, MaxMessage: int64(config.MaxMessage),
 			HeartbeatInterval: time.Duration(config.Heartbeat), Logger: log,
 			// No connection number is used twice under one journal: ReceiptSent names one.
-			FirstConnection: starts<<32 + 1,
+			FirstConnection: (before.Starts+1)<<32 + 1,
+			Suspect:         before.Starts > 0 && !before.Stopped,
 		},
 		Plugins: config.Plugins, Heartbeat: time.Duration(config.Heartbeat), Logger: log,
 	})

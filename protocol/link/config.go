@@ -47,6 +47,13 @@ type Config struct {
 	// keeps the last number over a restart has numbers that never repeat.
 	FirstConnection uint64
 
+	// Suspect says that a process before this one used the identity and did not end
+	// in good order, so that the peer may still hold it. The first dial then waits a
+	// moment, and a connection on which no message arrived is made anew once, when
+	// the old one must be gone: it could be one that reaches nobody (see the package
+	// documentation).
+	Suspect bool
+
 	// Logger gets a line for every change of state; default none.
 	Logger *slog.Logger
 }

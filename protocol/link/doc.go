@@ -56,8 +56,13 @@
 //   - When Run's context ends, the link sends its FIN, waits shortly for the peer's,
 //     and 100 ms more, so that whoever comes next finds the identity free.
 //
+// Where it may have happened all the same, after a process that was killed (see
+// [Config.Suspect]), the link heals it: when no message has arrived by the time the
+// old connection must be gone, it is closed in good order and made anew, once. The
+// peer gives no sign by which to know better.
+//
 // Not covered: a network that is cut between a message and the PING behind it (at
-// most 100 ms), an application that does not touch its ROUTER socket between the end
-// of one connection and the start of the next (libzmq lets go of an identity on that
-// thread), and a process that was killed and is back within milliseconds.
+// most 100 ms), and an application that does not touch its ROUTER socket between
+// the end of one connection and the start of the next, both times (libzmq lets go of
+// an identity on that thread).
 package link

@@ -67,12 +67,16 @@ func (l *Link) Run(ctx context.Context) error {
 
 	number := l.config.FirstConnection
 	pause := newPause(l.config)
+	suspect := l.config.Suspect
+	if suspect && wait(ctx, settleAfterCrash) != nil {
+		return nil
+	}
 	for {
 		// A consumer that is behind gets no further connection, only what it has.
 		if l.inbox.waitForRoom(ctx) != nil {
 			return nil
 		}
-		result, err := l.attempt(ctx, number)
+		result, err := l.attempt(ctx, number, suspect)
 		if ctx.Err() != nil {
 			if result.up > 0 {
 				time.Sleep(settle)
@@ -81,26 +85,37 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 		if result.up > 0 {
 			number++
+			suspect = suspect && !result.heard && !errors.Is(err, errMadeAnew)
 		}
-		wait := pause.after(result)
+		delay := pause.after(result)
 		l.note(func(s *Status) {
 			s.State = StateWaiting
-			s.NextDial = time.Now().Add(wait)
+			s.NextDial = time.Now().Add(delay)
 			s.Failures = uint64(pause.failures)
 			s.LastError = err
 		})
 		l.config.Logger.Warn("link down", "endpoint", l.config.Endpoint, "reason", err,
-			"failures", pause.failures, "next_dial_in", wait.Round(time.Millisecond))
-		select {
-		case <-ctx.Done():
+			"failures", pause.failures, "next_dial_in", delay.Round(time.Millisecond))
+		if wait(ctx, delay) != nil {
 			return nil
-		case <-time.After(wait):
 		}
 	}
 }
 
+// wait lets time pass, or gives ctx's error.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
 // attempt dials once and serves the connection, if there is one, to its end.
-func (l *Link) attempt(ctx context.Context, number uint64) (outcome, error) {
+func (l *Link) attempt(ctx context.Context, number uint64, suspect bool) (outcome, error) {
 	l.note(func(s *Status) {
 		s.State = StateDialing
 		s.Attempts++
@@ -115,11 +130,23 @@ func (l *Link) attempt(ctx context.Context, number uint64) (outcome, error) {
 		var failed *HandshakeError
 		return outcome{taken: errors.As(err, &failed) && failed.Announced}, err
 	}
-	return l.serve(ctx, number, conn)
+	return l.serve(ctx, number, conn, suspect)
 }
 
-func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn) (outcome, error) {
+func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn, suspect bool) (outcome, error) {
 	began := time.Now()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var heard atomic.Bool
+	if suspect {
+		// Ending ctx closes the connection in good order.
+		doubt := time.AfterFunc(l.config.options().TTL()+takenMargin, func() {
+			if !heard.Load() {
+				end(errMadeAnew)
+			}
+		})
+		defer doubt.Stop()
+	}
 	l.note(func(s *Status) {
 		l.current.Store(&connection{number, conn})
 		s.State = StateUp
@@ -129,12 +156,17 @@ func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn) (outco
 	l.config.Logger.Info("link up", "endpoint", l.config.Endpoint, "connection", number)
 
 	reason := conn.Serve(ctx, func(frames [][]byte) error {
+		heard.Store(true)
 		if err := l.inbox.waitForRoom(ctx); err != nil {
 			return err
 		}
 		l.inbox.put(Received{number, frames})
 		return nil
 	})
+
+	if errors.Is(context.Cause(ctx), errMadeAnew) {
+		reason = errMadeAnew
+	}
 
 	l.note(func(s *Status) {
 		l.current.Store(nil)
@@ -146,7 +178,8 @@ func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn) (outco
 		s.LastError = reason
 	})
 	l.inbox.put(Down{number, reason})
-	return outcome{up: max(time.Since(began), 1), taken: !conn.Released()}, reason
+	return outcome{up: max(time.Since(began), 1), taken: !conn.Released(), heard: heard.Load(),
+		anew: errors.Is(reason, errMadeAnew)}, reason
 }
 
 // Send writes one message to exactly the given connection. The frames, at least

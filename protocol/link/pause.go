@@ -16,6 +16,12 @@ const takenMargin = time.Second
 // That took less than 1 ms on an idle machine, and tens of them on a busy one.
 const settle = 100 * time.Millisecond
 
+// settleAfterCrash is the same where more is at stake: before the first dial after
+// a process that was killed, and before the one fresh dial that heals a connection
+// that reaches nobody. A peer that is busy for longer than this is what the fresh
+// dial is for.
+const settleAfterCrash = 500 * time.Millisecond
+
 // pause decides how long to wait before the next dial.
 type pause struct {
 	min, max time.Duration
@@ -32,6 +38,8 @@ func newPause(c Config) *pause {
 type outcome struct {
 	up    time.Duration // how long a connection was up, 0 when none came up
 	taken bool          // the peer may still hold our identity
+	heard bool          // a message arrived
+	anew  bool          // we ended it, to make it anew
 }
 
 // after gives the wait: the back-off, and at least until the peer must have let
@@ -52,6 +60,9 @@ func (p *pause) after(o outcome) time.Duration {
 	wait -= time.Duration(p.random() * float64(wait) / 2)
 	if o.up > 0 {
 		wait = max(wait, settle)
+	}
+	if o.anew {
+		p.failures, wait = 0, settleAfterCrash
 	}
 	if o.taken {
 		wait = max(wait, p.ttl+takenMargin)
