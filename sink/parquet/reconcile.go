@@ -175,6 +175,8 @@ func unsettled(declared arrow.DataType) bool {
 				return true
 			}
 		}
+	case *arrow.FixedSizeListType: // later ones may be of another size
+		return true
 	case arrow.ListLikeType: // a map is one, of key and value
 		return unsettled(t.Elem())
 	}

@@ -159,7 +159,9 @@ func (w *writer) take(ctx context.Context, batch arrow.RecordBatch) error {
 }
 
 // cut says how many rows from at on make a piece, at most n, and their plain size.
+// Small row groups are made of small pieces, so that they end where they should.
 func (w *writer) cut(columns []arrow.Array, at, n int) (rows int, size int64) {
+	most := min(pieceBytes, w.loc.encoding.rowGroupBytes/4)
 	for {
 		size = 0
 		for i, column := range columns {
@@ -167,7 +169,7 @@ func (w *writer) cut(columns []arrow.Array, at, n int) (rows int, size int64) {
 			size += plainBytesOf(column, at, at+n)
 		}
 		w.column = ""
-		if n == 1 || size <= pieceBytes {
+		if n == 1 || size <= most {
 			return n, size
 		}
 		n = max(1, n/2)
