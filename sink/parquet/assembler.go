@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/casparian-flow/casparian-worker/sink"
+	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
 )
 
 // stagedFile is what the assembler needs of a file. Tests put one in between
@@ -36,10 +37,10 @@ type assembler struct {
 	file      stagedFile // nil until the first row group begins
 	named     bool       // the file's name is durable
 
-	format format
-	end    int64
-	rows   int64
-	groups []rowGroup
+	createdBy string // of the file's metadata
+	end       int64
+	rows      int64
+	groups    []rowGroup
 
 	// What the last checkpoint covers.
 	checkpointed int // row groups
@@ -47,7 +48,7 @@ type assembler struct {
 }
 
 // begin creates the file if this is its first row group, and gives the place
-// for the group's bytes.
+// for the group's bytes, behind the end.
 func (a *assembler) begin() (io.Writer, error) {
 	if a.file == nil {
 		file, err := a.create()
@@ -124,8 +125,8 @@ func (a *assembler) checkpoint(schema func() ([]byte, error), staging string) (f
 
 // seal writes the footer, cuts off what lies behind it, and makes the file
 // durable.
-func (a *assembler) seal(schema *arrow.Schema, entries []entry) (sealed, error) {
-	footer, err := a.format.footer(schema, a.groups, entries)
+func (a *assembler) seal(schema *arrow.Schema, entries []rowgroup.KeyValue) (sealed, error) {
+	footer, err := appendFooter(a.end, schema, a.groups, entries, a.createdBy)
 	if err != nil {
 		return sealed{}, fmt.Errorf("footer of %s: %w", a.path, err)
 	}

@@ -105,6 +105,9 @@ func readCheckpoints(file io.ReaderAt, token flushed) (schema []byte, groups []r
 		if group.Start < at || group.Length < 0 || group.Rows <= 0 || group.Start+group.Length > token.End {
 			return nil, nil, fmt.Errorf("row group %d lies at %d, %d bytes: impossible", i, group.Start, group.Length)
 		}
+		if _, err := group.described(); err != nil {
+			return nil, nil, fmt.Errorf("row group %d: %w", i, err)
+		}
 		at = group.Start + group.Length
 		rows += group.Rows
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/casparian-flow/casparian-worker/sink"
+	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
 )
 
 // Commit publishes a sealed file: see [sink.Driver]. It fails with
@@ -167,13 +168,13 @@ func (d *Driver) owner(root *outputRoot, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	entries, err := d.format.entries(footer)
+	entries, err := rowgroup.ReadKeyValues(footer)
 	if err != nil {
 		return "", err
 	}
 	for _, e := range entries {
-		if e.key == keyJobID {
-			return e.value, nil
+		if e.Key == keyJobID {
+			return e.Value, nil
 		}
 	}
 	return "", nil

@@ -3,13 +3,10 @@ package parquet
 import (
 	"fmt"
 	"math"
-	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
-	"github.com/apache/arrow-go/v18/arrow/decimal256"
 	"github.com/apache/arrow-go/v18/arrow/float16"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
@@ -26,22 +23,37 @@ type badValue struct{ reason string }
 
 func (e *badValue) Error() string { return e.reason }
 
-const day = 24 * 60 * 60 * 1000 // milliseconds
-
-// convert gives the array in a stored type, value by value the same. It is the
-// caller's to release; it may share memory with the source. The two types must
-// have been unified before; a value that does not fit is a *misfit.
+// convert gives the array in another type, value by value the same, once it is
+// known that its values are what their type allows. It is the caller's to
+// release; it may share memory with the source. The two types must have been
+// unified before; a value that does not fit is a *misfit.
 func convert(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
+	if data, same := relabel(source.Data(), to); same {
+		defer data.Release()
+		as := array.MakeFromData(data)
+		if err := check(as); err != nil {
+			as.Release()
+			return nil, err
+		}
+		return as, nil
+	}
 	if wrapped, is := source.(array.ExtensionArray); is {
 		return convert(wrapped.Storage(), to)
+	}
+	if _, is := source.(*array.Null); is {
+		return array.MakeArrayOfNull(memory.DefaultAllocator, to, source.Len()), nil
+	}
+	switch t := to.(type) {
+	case *arrow.DictionaryType:
+		return toDictionary(source, t)
+	case *arrow.RunEndEncodedType:
+		return toRuns(source, t)
 	}
 	switch s := source.(type) {
 	case *array.Dictionary:
 		return decodeDictionary(s, to)
 	case *array.RunEndEncoded:
 		return decodeRuns(s, to)
-	case *array.Null:
-		return array.MakeArrayOfNull(memory.DefaultAllocator, to, s.Len()), nil
 	}
 	switch to.ID() {
 	case arrow.NULL:
@@ -49,50 +61,114 @@ func convert(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
 			return nil, &misfit{"the column had no type while its first rows were written, and has values now"}
 		}
 		return array.NewNull(source.Len()), nil
-	case arrow.LIST, arrow.LARGE_LIST, arrow.MAP:
+	case arrow.LIST, arrow.LARGE_LIST, arrow.LIST_VIEW, arrow.LARGE_LIST_VIEW, arrow.FIXED_SIZE_LIST, arrow.MAP:
 		return convertList(source, to)
 	case arrow.STRUCT:
 		return convertStruct(source, to.(*arrow.StructType))
-	case arrow.STRING, arrow.LARGE_STRING, arrow.BINARY, arrow.LARGE_BINARY:
+	}
+	switch t := to.(type) {
+	case arrow.DecimalType:
+		return convertDecimal(source, t)
+	}
+	if isText(to) || isBytes(to) {
 		return convertBytes(source, to)
-	case arrow.DECIMAL128, arrow.DECIMAL256:
-		return convertDecimal(source, to.(arrow.DecimalType))
-	}
-	switch from := source.DataType().(type) {
-	case *arrow.DurationType:
-		return share(source, to), nil
-	case *arrow.Date64Type:
-		return mapValues(source, to, func(v int64) (int32, bool) {
-			days := v / day
-			if v%day < 0 {
-				days-- // a time before 1970 belongs to the day that it is in
-			}
-			return int32(days), int64(int32(days)) == days
-		})
-	case *arrow.Time32Type:
-		if from.Unit == arrow.Second {
-			return mapValues(source, to, func(v int32) (int32, bool) { return v * 1000, v >= 0 && v <= day/1000 })
-		}
-	case *arrow.TimestampType:
-		if from.Unit == arrow.Second {
-			return mapValues(source, to, func(v int64) (int64, bool) {
-				return v * 1000, v <= math.MaxInt64/1000 && v >= math.MinInt64/1000
-			})
-		}
-	}
-	if arrow.TypeEqual(source.DataType(), to) {
-		source.Retain()
-		return source, nil
 	}
 	return convertNumber(source, to)
 }
 
-// share gives the same memory under another type of the same layout.
-func share(source arrow.Array, to arrow.DataType) arrow.Array {
-	from := source.Data()
-	data := array.NewData(to, from.Len(), from.Buffers(), from.Children(), source.NullN(), from.Offset())
-	defer data.Release()
-	return array.MakeFromData(data)
+// relabel gives the same memory under another type, where the two differ only in
+// what is written beside the values: extension types, names inside of lists and
+// maps, whether nulls are allowed, whether a dictionary is ordered. The caller
+// releases it.
+func relabel(data arrow.ArrayData, to arrow.DataType) (arrow.ArrayData, bool) {
+	from := data.DataType()
+	if arrow.TypeEqual(from, to) {
+		data.Retain()
+		return data, true
+	}
+	for {
+		extension, is := from.(arrow.ExtensionType)
+		if !is {
+			break
+		}
+		from = extension.StorageType()
+	}
+	if from.ID() != to.ID() {
+		return nil, false
+	}
+	var fields []arrow.Field
+	switch t := to.(type) {
+	case *arrow.StructType:
+		f := from.(*arrow.StructType)
+		if f.NumFields() != t.NumFields() {
+			return nil, false
+		}
+		for i, field := range t.Fields() {
+			if f.Field(i).Name != field.Name {
+				return nil, false
+			}
+		}
+		fields = t.Fields()
+	case *arrow.MapType:
+		return relabelMap(data, t)
+	case *arrow.FixedSizeListType:
+		if from.(*arrow.FixedSizeListType).Len() != t.Len() {
+			return nil, false
+		}
+		fields = t.Fields()
+	case *arrow.DictionaryType:
+		if !arrow.TypeEqual(from.(*arrow.DictionaryType).IndexType, t.IndexType) {
+			return nil, false
+		}
+		values, same := relabel(data.Dictionary(), t.ValueType)
+		if !same {
+			return nil, false
+		}
+		defer values.Release()
+		return array.NewDataWithDictionary(to, data.Len(), data.Buffers(), data.NullN(), data.Offset(), values.(*array.Data)), true
+	case arrow.ListLikeType:
+		fields = []arrow.Field{t.ElemField()}
+	default:
+		if !arrow.TypeEqual(from, to) {
+			return nil, false
+		}
+		return array.NewData(to, data.Len(), data.Buffers(), data.Children(), data.NullN(), data.Offset()), true
+	}
+	return relabelChildren(data, to, fields)
+}
+
+func relabelChildren(data arrow.ArrayData, to arrow.DataType, fields []arrow.Field) (arrow.ArrayData, bool) {
+	if len(data.Children()) != len(fields) {
+		return nil, false
+	}
+	children := make([]arrow.ArrayData, 0, len(fields))
+	defer func() {
+		for _, child := range children {
+			child.Release()
+		}
+	}()
+	for i, field := range fields {
+		child, same := relabel(data.Children()[i], field.Type)
+		if !same {
+			return nil, false
+		}
+		children = append(children, child)
+	}
+	return array.NewData(to, data.Len(), data.Buffers(), children, data.NullN(), data.Offset()), true
+}
+
+// relabelMap takes key and value by their places: their names differ from one
+// writer to the next.
+func relabelMap(data arrow.ArrayData, to *arrow.MapType) (arrow.ArrayData, bool) {
+	if len(data.Children()) != 1 {
+		return nil, false
+	}
+	entries, same := relabelChildren(data.Children()[0], to.Elem(), []arrow.Field{to.KeyField(), to.ItemField()})
+	if !same {
+		return nil, false
+	}
+	defer entries.Release()
+	return array.NewData(to, data.Len(), data.Buffers(), []arrow.ArrayData{entries}, data.NullN(), data.Offset()), true
 }
 
 // validity gives the validity bits of an array from bit 0 on, nil when all are
@@ -121,14 +197,8 @@ func assemble(to arrow.DataType, length, nulls int, buffers []*memory.Buffer, ch
 	return array.MakeFromData(data)
 }
 
-// mapValues makes a new fixed-width array. A value for which change says false
-// is out of range; nulls are not asked.
-func mapValues[F, T arrow.FixedWidthType](source arrow.Array, to arrow.DataType, change func(F) (T, bool)) (arrow.Array, error) {
-	return mapOr(source, to, change, func(v F) error {
-		return &badValue{fmt.Sprintf("%v is out of the range of %s", v, to)}
-	})
-}
-
+// mapOr makes a new fixed-width array. Where change says false the value is one
+// for fail; nulls are not asked.
 func mapOr[F, T arrow.FixedWidthType](source arrow.Array, to arrow.DataType, change func(F) (T, bool), fail func(F) error) (arrow.Array, error) {
 	in := arrow.GetValues[F](source.Data(), 1)
 	out := make([]T, source.Len())
@@ -227,218 +297,4 @@ func fromFloat[F float16.Num | float32 | float64](source arrow.Array, to arrow.D
 		return mapOr(source, to, func(v F) (float64, bool) { return read(v), true }, fail)
 	}
 	return nil, unreachable(source, to)
-}
-
-// convertDecimal also checks each value against its precision: the encoder cuts
-// a number to the bytes that its precision needs.
-func convertDecimal(source arrow.Array, to arrow.DecimalType) (arrow.Array, error) {
-	from, is := source.DataType().(arrow.DecimalType)
-	if !is {
-		return nil, unreachable(source, to)
-	}
-	fail := func(text string) error {
-		if from.GetPrecision() > to.GetPrecision() {
-			return &misfit{text + " does not fit"}
-		}
-		return &badValue{fmt.Sprintf("%s has more digits than %s allows", text, from)}
-	}
-	narrow := func(v decimal128.Num) (decimal128.Num, bool) { return v, fits128(v, to.GetPrecision()) }
-	if to.ID() == arrow.DECIMAL256 {
-		wide := func(v decimal256.Num) (decimal256.Num, bool) { return v, fits256(v, to.GetPrecision()) }
-		if from.ID() == arrow.DECIMAL256 {
-			return mapOr(source, to, wide, func(v decimal256.Num) error { return fail(v.ToString(from.GetScale())) })
-		}
-		plain, err := convertDecimal(source, &arrow.Decimal128Type{Precision: from.GetPrecision(), Scale: from.GetScale()})
-		if err != nil {
-			return nil, err
-		}
-		defer plain.Release()
-		return mapOr(plain, to, func(v decimal128.Num) (decimal256.Num, bool) { return decimal256.FromDecimal128(v), true },
-			func(v decimal128.Num) error { return fail(v.ToString(from.GetScale())) })
-	}
-	switch from.ID() {
-	case arrow.DECIMAL32:
-		return mapOr(source, to, func(v int32) (decimal128.Num, bool) { return narrow(decimal128.FromI64(int64(v))) },
-			func(v int32) error { return fail(decimal128.FromI64(int64(v)).ToString(from.GetScale())) })
-	case arrow.DECIMAL64:
-		return mapOr(source, to, func(v int64) (decimal128.Num, bool) { return narrow(decimal128.FromI64(v)) },
-			func(v int64) error { return fail(decimal128.FromI64(v).ToString(from.GetScale())) })
-	case arrow.DECIMAL128:
-		return mapOr(source, to, narrow, func(v decimal128.Num) error { return fail(v.ToString(from.GetScale())) })
-	}
-	// A wide decimal into a narrow file: only values with few enough digits.
-	return mapOr(source, to, func(v decimal256.Num) (decimal128.Num, bool) {
-		if !fits256(v, to.GetPrecision()) {
-			return decimal128.Num{}, false
-		}
-		words := v.Array()
-		return decimal128.New(int64(words[1]), words[0]), true
-	}, func(v decimal256.Num) error { return fail(v.ToString(from.GetScale())) })
-}
-
-// The smallest number of two's complement has no counterpart above zero, so it
-// is asked for before the absolute value is taken.
-func fits128(v decimal128.Num, precision int32) bool {
-	return !(v.Sign() < 0 && v.Negate() == v) && v.FitsInPrecision(precision)
-}
-
-func fits256(v decimal256.Num, precision int32) bool {
-	return !(v.Sign() < 0 && v.Negate() == v) && v.FitsInPrecision(precision)
-}
-
-// convertBytes changes between 32 and 64 bit offsets and from views, and proves
-// that text is UTF-8: one broken string makes other readers refuse the file.
-func convertBytes(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
-	if plain, is := source.(array.BinaryLike); is {
-		if err := checkOffsets(plain); err != nil {
-			return nil, err
-		}
-	}
-	if to.ID() == arrow.STRING || to.ID() == arrow.LARGE_STRING {
-		if err := checkText(source); err != nil {
-			return nil, err
-		}
-	}
-	if arrow.TypeEqual(source.DataType(), to) {
-		source.Retain()
-		return source, nil
-	}
-	if view, is := source.(array.ViewLike); is {
-		return plainBytes(view, to)
-	}
-	text, is := source.(array.BinaryLike)
-	if !is {
-		return nil, unreachable(source, to)
-	}
-	values := source.Data().Buffers()[2]
-	if values != nil {
-		values.Retain()
-	}
-	n := source.Len()
-	var offsets *memory.Buffer
-	if to.ID() == arrow.LARGE_STRING || to.ID() == arrow.LARGE_BINARY {
-		wide := make([]int64, n+1)
-		for i := range n {
-			wide[i] = text.ValueOffset64(i)
-		}
-		wide[n] = end(text)
-		offsets = memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(wide))
-	} else {
-		base := int64(0)
-		if n > 0 {
-			base = text.ValueOffset64(0)
-		}
-		if end(text)-base > math.MaxInt32 {
-			return nil, &badValue{"a batch's text of more than 2 GiB"}
-		}
-		narrow := make([]int32, n+1)
-		for i := range n {
-			narrow[i] = int32(text.ValueOffset64(i) - base)
-		}
-		narrow[n] = int32(end(text) - base)
-		offsets = memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(narrow))
-		if values != nil {
-			whole := values
-			values = memory.SliceBuffer(whole, int(base), int(end(text)-base))
-			whole.Release()
-		}
-	}
-	return assemble(to, n, source.NullN(), []*memory.Buffer{validity(source), offsets, values}, nil), nil
-}
-
-// checkOffsets proves that each value ends where the next begins, inside of the
-// bytes: an encoder in the middle of a page could only panic.
-func checkOffsets(plain array.BinaryLike) error {
-	if plain.Len() == 0 {
-		return nil
-	}
-	limit := int64(0)
-	if values := plain.Data().Buffers()[2]; values != nil {
-		limit = int64(values.Len())
-	}
-	before := int64(0)
-	for i := range plain.Len() {
-		at := plain.ValueOffset64(i)
-		if at < before {
-			return &badValue{fmt.Sprintf("value %d begins at byte %d, before the one in front of it", i, at)}
-		}
-		before = at
-	}
-	if last := end(plain); last < before || last > limit {
-		return &badValue{fmt.Sprintf("its values end at byte %d of %d", last, limit)}
-	}
-	return nil
-}
-
-// end is the offset behind the last value.
-func end(text array.BinaryLike) int64 {
-	if text.Len() == 0 {
-		return 0
-	}
-	return text.ValueOffset64(text.Len()-1) + int64(text.ValueLen(text.Len()-1))
-}
-
-func plainBytes(view array.ViewLike, to arrow.DataType) (arrow.Array, error) {
-	builder := array.NewBuilder(memory.DefaultAllocator, to)
-	defer builder.Release()
-	builder.Reserve(view.Len())
-	add, is := builder.(interface{ Append([]byte) })
-	if !is {
-		addText := builder.(interface{ Append(string) })
-		text, isText := view.(*array.StringView)
-		if !isText {
-			return nil, unreachable(view, to)
-		}
-		for i := range text.Len() {
-			if text.IsNull(i) {
-				builder.AppendNull()
-			} else {
-				addText.Append(text.Value(i))
-			}
-		}
-		return builder.NewArray(), nil
-	}
-	bytes, isBytes := view.(*array.BinaryView)
-	if !isBytes {
-		return nil, unreachable(view, to)
-	}
-	for i := range bytes.Len() {
-		if bytes.IsNull(i) {
-			builder.AppendNull()
-		} else {
-			add.Append(bytes.Value(i))
-		}
-	}
-	return builder.NewArray(), nil
-}
-
-// checkText looks at all values at once where it can: valid bytes, cut at the
-// beginnings of runes, are valid values.
-func checkText(source arrow.Array) error {
-	text, is := source.(array.StringLike)
-	if !is {
-		return &badValue{fmt.Sprintf("%s is not text", source.DataType())}
-	}
-	if plain, is := source.(array.BinaryLike); is && source.Len() > 0 && source.Data().Buffers()[2] != nil {
-		bytes := source.Data().Buffers()[2].Bytes()
-		first, last := plain.ValueOffset64(0), end(plain)
-		if utf8.Valid(bytes[first:last]) {
-			cut := false
-			for i := 1; i < source.Len(); i++ {
-				if at := plain.ValueOffset64(i); at < last && !utf8.RuneStart(bytes[at]) {
-					cut = true
-					break
-				}
-			}
-			if !cut {
-				return nil
-			}
-		}
-	}
-	for i := range source.Len() {
-		if source.IsValid(i) && !utf8.ValidString(text.Value(i)) {
-			return &badValue{fmt.Sprintf("row %d of it is not UTF-8 text (store bytes as binary)", i)}
-		}
-	}
-	return nil
 }

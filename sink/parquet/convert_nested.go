@@ -1,39 +1,33 @@
 package parquet
 
 import (
-	"context"
 	"fmt"
 	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
-	"github.com/apache/arrow-go/v18/arrow/compute"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // run is a stretch of child elements, [start, end).
 type run struct{ start, end int64 }
 
-// convertList makes any kind of list one with 32 or 64 bit offsets, or a map.
-// Elements that belong to no list (under a null, or between lists) are dropped:
-// Arrow allows them, Parquet has no place for them.
-func convertList(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
-	list, is := source.(array.ListLike)
-	if !is {
-		return nil, unreachable(source, to)
-	}
-	n := source.Len()
-	offsets := make([]int64, n+1)
-	var runs []run
+// listRuns gives where each list ends when the elements of all follow one
+// another, n+1 offsets from 0, and which elements those are. Elements that belong
+// to no list (under a null, or between lists) are in no run: Arrow allows them,
+// Parquet has no place for them.
+func listRuns(list array.ListLike) (offsets []int64, runs []run, err error) {
+	n, elements := list.Len(), int64(list.ListValues().Len())
+	offsets = make([]int64, n+1)
 	for i := range n {
 		offsets[i+1] = offsets[i]
-		if source.IsNull(i) {
+		if list.IsNull(i) {
 			continue
 		}
 		start, end := list.ValueOffsets(i)
-		if end < start || start < 0 || end > int64(list.ListValues().Len()) {
-			return nil, &badValue{fmt.Sprintf("list %d lies outside of its elements", i)}
+		if end < start || start < 0 || end > elements {
+			return nil, nil, &badValue{fmt.Sprintf("list %d lies outside of its elements", i)}
 		}
 		if end == start {
 			continue
@@ -45,59 +39,112 @@ func convertList(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
 			runs = append(runs, run{start, end})
 		}
 	}
-	var elementType arrow.DataType
-	switch t := to.(type) {
-	case *arrow.MapType:
-		elementType = t.Elem()
-	case arrow.ListLikeType:
-		elementType = t.Elem()
+	return offsets, runs, nil
+}
+
+// convertList makes any kind of list another one, or a map.
+func convertList(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
+	list, is := source.(array.ListLike)
+	if !is {
+		return nil, unreachable(source, to)
 	}
-	elements, err := gather(list.ListValues(), runs, elementType)
+	offsets, runs, err := listRuns(list)
+	if err != nil {
+		return nil, err
+	}
+	if fixed, is := to.(*arrow.FixedSizeListType); is {
+		return convertFixedLists(list, offsets, fixed)
+	}
+	elements, err := gather(list.ListValues(), runs, to.(arrow.ListLikeType).Elem())
 	if err != nil {
 		return nil, err
 	}
 	defer elements.Release()
-	var positions *memory.Buffer
-	if to.ID() == arrow.LARGE_LIST {
-		positions = memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(offsets))
-	} else {
+	n := source.Len()
+	var positions []*memory.Buffer
+	switch to.ID() {
+	case arrow.LARGE_LIST:
+		positions = []*memory.Buffer{wide(offsets)}
+	case arrow.LARGE_LIST_VIEW:
+		positions = []*memory.Buffer{wide(offsets[:n]), wide(sizes(offsets))}
+	default:
 		if offsets[n] > math.MaxInt32 {
 			return nil, &badValue{fmt.Sprintf("lists of %d elements together", offsets[n])}
 		}
-		narrow := make([]int32, n+1)
-		for i, offset := range offsets {
-			narrow[i] = int32(offset)
+		positions = []*memory.Buffer{narrow(offsets)}
+		if to.ID() == arrow.LIST_VIEW {
+			positions = []*memory.Buffer{narrow(offsets[:n]), narrow(sizes(offsets))}
 		}
-		positions = memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(narrow))
 	}
-	return assemble(to, n, source.NullN(), []*memory.Buffer{validity(source), positions}, []arrow.ArrayData{elements.Data()}), nil
+	return assemble(to, n, source.NullN(), append([]*memory.Buffer{validity(source)}, positions...), []arrow.ArrayData{elements.Data()}), nil
 }
 
-// gather gives the elements of the runs, one behind the other, in a stored type.
+func sizes(offsets []int64) []int64 {
+	sizes := make([]int64, len(offsets)-1)
+	for i := range sizes {
+		sizes[i] = offsets[i+1] - offsets[i]
+	}
+	return sizes
+}
+
+func wide(values []int64) *memory.Buffer {
+	return memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(values))
+}
+
+func narrow(values []int64) *memory.Buffer {
+	out := make([]int32, len(values))
+	for i, v := range values {
+		out[i] = int32(v)
+	}
+	return memory.NewBufferBytes(arrow.Int32Traits.CastToBytes(out))
+}
+
+// convertFixedLists makes lists of one size, when they are of that size.
+func convertFixedLists(list array.ListLike, offsets []int64, to *arrow.FixedSizeListType) (arrow.Array, error) {
+	// A null takes the room of a list, so elements are picked one by one.
+	size := int(to.Len())
+	positions := make([]int, 0, list.Len()*size)
+	for i := range list.Len() {
+		start, _ := list.ValueOffsets(i)
+		null := list.IsNull(i)
+		if n := int(offsets[i+1] - offsets[i]); !null && n != size {
+			return nil, &misfit{fmt.Sprintf("a list of %d elements among lists of %d", n, size)}
+		}
+		for k := range size {
+			if null {
+				positions = append(positions, -1)
+			} else {
+				positions = append(positions, int(start)+k)
+			}
+		}
+	}
+	elements, err := take(list.ListValues(), positions, to.Elem())
+	if err != nil {
+		return nil, err
+	}
+	defer elements.Release()
+	return assemble(to, list.Len(), list.NullN(), []*memory.Buffer{validity(list)}, []arrow.ArrayData{elements.Data()}), nil
+}
+
+// gather gives the elements of the runs, one behind the other, in another type.
 func gather(elements arrow.Array, runs []run, to arrow.DataType) (arrow.Array, error) {
-	parts := make([]arrow.Array, 0, len(runs))
-	defer func() {
-		for _, part := range parts {
-			part.Release()
-		}
-	}()
-	for _, r := range runs {
-		slice := array.NewSlice(elements, r.start, r.end)
-		part, err := convert(slice, to)
-		slice.Release()
-		if err != nil {
-			return nil, err
-		}
-		parts = append(parts, part)
+	parts := make([]arrow.Array, len(runs))
+	for i, r := range runs {
+		parts[i] = array.NewSlice(elements, r.start, r.end)
+		defer parts[i].Release()
 	}
 	switch len(parts) {
 	case 0:
 		return array.MakeArrayOfNull(memory.DefaultAllocator, to, 0), nil
 	case 1:
-		parts[0].Retain()
-		return parts[0], nil
+		return convert(parts[0], to)
 	}
-	return array.Concatenate(parts, memory.DefaultAllocator)
+	together, err := array.Concatenate(parts, memory.DefaultAllocator)
+	if err != nil {
+		return nil, &badValue{err.Error()}
+	}
+	defer together.Release()
+	return convert(together, to)
 }
 
 // convertStruct matches fields by name. The keys and values of a map are matched
@@ -119,7 +166,9 @@ func convertStruct(source arrow.Array, to *arrow.StructType) (arrow.Array, error
 			}
 			at = found
 		}
-		child, err := convertField(from.Field(at), field.Type, from)
+		hidden := hide(from.Field(at), from)
+		child, err := convert(hidden, field.Type)
+		hidden.Release()
 		if err != nil {
 			return nil, err
 		}
@@ -129,36 +178,15 @@ func convertStruct(source arrow.Array, to *arrow.StructType) (arrow.Array, error
 	return assemble(to, from.Len(), from.NullN(), []*memory.Buffer{validity(from)}, children), nil
 }
 
-// convertField also makes null what lies under a null of the parent. Arrow says
-// nothing about those values, and pqarrow takes them for the next ones that are
-// there when a decimal or float16 field has no nulls of its own.
-func convertField(field arrow.Array, to arrow.DataType, parent *array.Struct) (arrow.Array, error) {
-	if parent.NullN() == 0 {
-		return convert(field, to)
-	}
-	for {
-		wrapped, is := field.(array.ExtensionArray)
-		if !is {
-			break
-		}
-		field = wrapped.Storage()
-	}
-	switch field.(type) {
-	case *array.Struct, array.ListLike: // before, so that the nulls go down to the leaves
-		hidden := hide(field, parent)
-		defer hidden.Release()
-		return convert(hidden, to)
-	}
-	child, err := convert(field, to)
-	if err != nil || to.ID() == arrow.NULL {
-		return child, err
-	}
-	defer child.Release()
-	return hide(child, parent), nil
-}
-
-// hide gives the field with the nulls of its parent added to its own.
+// hide gives a field with the nulls of its parent added to its own: Arrow says
+// nothing about the values under them. Runs have no place for nulls of their own;
+// what is under them is looked at.
 func hide(field arrow.Array, parent *array.Struct) arrow.Array {
+	id := field.DataType().ID()
+	if parent.NullN() == 0 || id == arrow.NULL || id == arrow.RUN_END_ENCODED {
+		field.Retain()
+		return field
+	}
 	data, above := field.Data(), parent.Data()
 	offset, length := data.Offset(), field.Len()
 	bits := memory.NewResizableBuffer(memory.DefaultAllocator)
@@ -173,52 +201,13 @@ func hide(field arrow.Array, parent *array.Struct) arrow.Array {
 	nulls := length - bitutil.CountSetBits(bits.Bytes(), offset, length)
 	hidden := array.NewData(field.DataType(), length, buffers, data.Children(), nulls, offset)
 	defer hidden.Release()
+	if dictionary := data.Dictionary(); id == arrow.DICTIONARY {
+		hidden.SetDictionary(dictionary)
+	}
 	return array.MakeFromData(hidden)
 }
 
-// decodeDictionary gives the values that the indices stand for. A null may be in
-// the indices or in the dictionary.
-func decodeDictionary(source *array.Dictionary, to arrow.DataType) (arrow.Array, error) {
-	values, err := convert(source.Dictionary(), to)
-	if err != nil {
-		return nil, err
-	}
-	defer values.Release()
-	indices := source.Indices()
-	return take(values, indices)
-}
-
-// decodeRuns repeats each run's value.
-func decodeRuns(source *array.RunEndEncoded, to arrow.DataType) (arrow.Array, error) {
-	values, err := convert(source.Values(), to)
-	if err != nil {
-		return nil, err
-	}
-	defer values.Release()
-	indices := make([]int64, source.Len())
-	for i := range indices {
-		indices[i] = int64(source.GetPhysicalIndex(i))
-	}
-	data := array.NewData(arrow.PrimitiveTypes.Int64, len(indices),
-		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(indices))}, nil, 0, 0)
-	defer data.Release()
-	positions := array.NewInt64Data(data)
-	defer positions.Release()
-	return take(values, positions)
-}
-
-func take(values, indices arrow.Array) (arrow.Array, error) {
-	if values.DataType().ID() == arrow.NULL {
-		return array.NewNull(indices.Len()), nil
-	}
-	taken, err := compute.TakeArrayOpts(context.Background(), values, indices, compute.TakeOptions{BoundsCheck: true})
-	if err != nil {
-		return nil, &badValue{fmt.Sprintf("an index leads outside of the dictionary: %v", err)}
-	}
-	return taken, nil
-}
-
-// clone copies an array of a stored type into memory of its own, and only the
+// clone copies an array of a plain type into memory of its own, and only the
 // part that the array covers.
 func clone(source arrow.Array) (arrow.Array, error) {
 	if source.DataType().ID() == arrow.NULL {

@@ -46,8 +46,8 @@ type Config struct {
 
 // Driver writes Parquet files. It keeps nothing open between calls.
 type Driver struct {
-	config Config
-	format format
+	config    Config
+	createdBy string // of every file's metadata
 	// wrap stands between the assembler and the file; tests break it.
 	wrap func(stagedFile) stagedFile
 }
@@ -85,9 +85,9 @@ func New(config Config) (*Driver, error) {
 		createdBy += "unknown"
 	}
 	return &Driver{
-		config: config,
-		format: &arrowFormat{createdBy: createdBy},
-		wrap:   func(file stagedFile) stagedFile { return file },
+		config:    config,
+		createdBy: createdBy,
+		wrap:      func(file stagedFile) stagedFile { return file },
 	}, nil
 }
 

@@ -1,8 +1,6 @@
 package parquet
 
 import (
-	"encoding/base64"
-
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -34,6 +32,3 @@ func (l *lineage) release() {
 		column.Release()
 	}
 }
-
-// encodeSchema gives an IPC schema message the form that ARROW:schema has.
-func encodeSchema(message []byte) string { return base64.StdEncoding.EncodeToString(message) }

@@ -21,18 +21,17 @@ const Scheme = "parquet"
 const maxName = 255
 
 const (
-	optionCompression = "compression"
-	defaultName       = "data"
-	defaultSuffix     = ".parquet"
+	defaultName   = "data"
+	defaultSuffix = ".parquet"
 )
 
 // location is where one target's files are. All paths are relative to the
 // output root and in the operating system's form.
 type location struct {
-	folder  string // "." for the root itself
-	final   string // the published file
-	staging string // the hidden file, in the same folder
-	codec   string // one of codecNames
+	folder   string // "." for the root itself
+	final    string // the published file
+	staging  string // the hidden file, in the same folder
+	encoding encoding
 }
 
 // locate works out a target's files from its URI alone. It touches no disk.
@@ -52,10 +51,7 @@ func (d *Driver) locate(target sink.Target) (location, error) {
 	if uri.Scheme != Scheme {
 		return location{}, &sink.UnknownSchemeError{URI: target.URI, Scheme: uri.Scheme, Known: []string{Scheme}}
 	}
-	if err := uri.Only(optionCompression); err != nil {
-		return location{}, err
-	}
-	codec, err := uri.Choice(optionCompression, d.config.Compression, codecNames...)
+	encoding, err := parseOptions(uri, d.config)
 	if err != nil {
 		return location{}, err
 	}
@@ -82,7 +78,7 @@ func (d *Driver) locate(target sink.Target) (location, error) {
 		stem += "_" + strconv.FormatUint(target.JobID, 10)
 	}
 	final := path.Join(folder, stem+suffix)
-	loc := location{codec: codec}
+	loc := location{encoding: encoding}
 	if loc.final, err = filepath.Localize(final); err != nil {
 		return location{}, &sink.PathError{Path: target.URI, Reason: "this operating system allows no such name", Err: err}
 	}

@@ -110,7 +110,7 @@ func TestRefusedTargets(t *testing.T) {
 		{"fragment", "parquet://a#b.parquet", "", path},
 		{"long name", "parquet://" + strings.Repeat("x", 250) + ".parquet", "", path},
 		{"long folder", "parquet://" + strings.Repeat("x", 256) + "/a.parquet", "", path},
-		{"unknown option", "parquet://a.parquet?level=3", "", option("level")},
+		{"unknown option", "parquet://a.parquet?effort=3", "", option("effort")},
 		{"unknown codec", "parquet://a.parquet?compression=lzo", "", option("compression")},
 		{"codec twice", "parquet://a.parquet?compression=zstd&compression=gzip", "", option("compression")},
 		{"unknown mode", "parquet://a.parquet", "merge", option("mode")},

@@ -25,6 +25,19 @@ func unify(have, got arrow.DataType) (unified arrow.DataType, ok bool) {
 	if dictionary, is := got.(*arrow.DictionaryType); is {
 		return unify(have, dictionary.ValueType)
 	}
+	if runs, is := have.(*arrow.RunEndEncodedType); is {
+		if other, too := got.(*arrow.RunEndEncodedType); too {
+			got = other.Encoded()
+		}
+		values, ok := unify(runs.Encoded(), got)
+		if !ok || encodedTwice(values) {
+			return values, ok
+		}
+		return arrow.RunEndEncodedOf(runs.RunEnds(), values), true
+	}
+	if runs, is := got.(*arrow.RunEndEncodedType); is {
+		return unify(have, runs.Encoded())
+	}
 	if rank := numberRank[have.ID()]; rank != (number{}) && rank.kind == numberRank[got.ID()].kind {
 		if numberRank[got.ID()].width > rank.width {
 			return got, true
@@ -32,10 +45,10 @@ func unify(have, got arrow.DataType) (unified arrow.DataType, ok bool) {
 		return have, true
 	}
 	switch h := have.(type) {
-	case *arrow.StringType, *arrow.LargeStringType:
-		return have, got.ID() == arrow.STRING || got.ID() == arrow.LARGE_STRING
-	case *arrow.BinaryType, *arrow.LargeBinaryType:
-		return have, got.ID() == arrow.BINARY || got.ID() == arrow.LARGE_BINARY
+	case *arrow.StringType, *arrow.LargeStringType, *arrow.StringViewType:
+		return have, isText(got)
+	case *arrow.BinaryType, *arrow.LargeBinaryType, *arrow.BinaryViewType:
+		return have, isBytes(got)
 	case arrow.DecimalType:
 		return unifyDecimals(h, got)
 	case *arrow.StructType:
@@ -74,18 +87,27 @@ var numberRank = map[arrow.Type]number{
 	arrow.FLOAT16: {'f', 16}, arrow.FLOAT32: {'f', 32}, arrow.FLOAT64: {'f', 64},
 }
 
-// unifyDecimals takes the greater precision. Another scale is refused: rescaling
+func isText(dataType arrow.DataType) bool {
+	return dataType.ID() == arrow.STRING || dataType.ID() == arrow.LARGE_STRING || dataType.ID() == arrow.STRING_VIEW
+}
+
+func isBytes(dataType arrow.DataType) bool {
+	return dataType.ID() == arrow.BINARY || dataType.ID() == arrow.LARGE_BINARY || dataType.ID() == arrow.BINARY_VIEW
+}
+
+// unifyDecimals takes the greater precision, and the wider type. Another scale is refused: rescaling
 // would change the digits that a reader sees.
 func unifyDecimals(have arrow.DecimalType, got arrow.DataType) (arrow.DataType, bool) {
 	other, is := got.(arrow.DecimalType)
 	if !is || other.GetScale() != have.GetScale() {
 		return nil, false
 	}
-	precision := max(have.GetPrecision(), other.GetPrecision())
-	if have.ID() == arrow.DECIMAL256 || got.ID() == arrow.DECIMAL256 {
-		return &arrow.Decimal256Type{Precision: precision, Scale: have.GetScale()}, true
+	wider := have
+	if other.BitWidth() > have.BitWidth() {
+		wider = other
 	}
-	return &arrow.Decimal128Type{Precision: precision, Scale: have.GetScale()}, true
+	unified, err := arrow.NewDecimalType(wider.ID(), max(have.GetPrecision(), other.GetPrecision()), have.GetScale())
+	return unified, err == nil
 }
 
 // unifyStructs wants the same fields on both sides, in any order.
@@ -117,6 +139,10 @@ func unifyLists(have, got arrow.ListLikeType) (arrow.DataType, bool) {
 	switch h := have.(type) {
 	case *arrow.LargeListType:
 		return arrow.LargeListOfField(element), true
+	case *arrow.ListViewType:
+		return arrow.ListViewOfField(element), true
+	case *arrow.LargeListViewType:
+		return arrow.LargeListViewOfField(element), true
 	case *arrow.FixedSizeListType:
 		if g, is := got.(*arrow.FixedSizeListType); is && g.Len() == h.Len() {
 			return arrow.FixedSizeListOfField(h.Len(), element), true
@@ -137,16 +163,20 @@ func unsettled(declared arrow.DataType) bool {
 	switch t := declared.(type) {
 	case *arrow.NullType, *arrow.Int8Type, *arrow.Int16Type, *arrow.Int32Type,
 		*arrow.Uint8Type, *arrow.Uint16Type, *arrow.Uint32Type, *arrow.Float16Type, *arrow.Float32Type,
-		*arrow.Decimal128Type:
+		*arrow.Decimal32Type, *arrow.Decimal64Type, *arrow.Decimal128Type:
 		return true
 	case *arrow.DictionaryType:
 		return unsettled(t.ValueType)
+	case *arrow.RunEndEncodedType:
+		return unsettled(t.Encoded())
 	case *arrow.StructType:
 		for _, field := range t.Fields() {
 			if unsettled(field.Type) {
 				return true
 			}
 		}
+	case *arrow.FixedSizeListType: // later ones may be of another size
+		return true
 	case arrow.ListLikeType: // a map is one, of key and value
 		return unsettled(t.Elem())
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/casparian-flow/casparian-worker/sink"
 )
@@ -19,6 +20,10 @@ var (
 	text, largeText   = arrow.BinaryTypes.String, arrow.BinaryTypes.LargeString
 	blob, largeBlob   = arrow.BinaryTypes.Binary, arrow.BinaryTypes.LargeBinary
 	words             = &arrow.DictionaryType{IndexType: i8, ValueType: text}
+	views             = arrow.BinaryTypes.StringView
+	decimal32         = &arrow.Decimal32Type{Precision: 5, Scale: 2}
+	runs              = arrow.RunEndEncodedOf(i32, i64)
+	pairs             = arrow.FixedSizeListOf(2, i64)
 	seconds           = &arrow.TimestampType{Unit: arrow.Second}
 	micros            = &arrow.TimestampType{Unit: arrow.Microsecond}
 	microsUTC         = &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"}
@@ -45,6 +50,12 @@ func TestUnify(t *testing.T) {
 		{words, i64, nil},
 		{decimal(5, 2), decimal(9, 2), decimal(9, 2)}, {decimal(9, 2), decimal(5, 2), decimal(9, 2)}, {decimal(5, 2), decimal(5, 3), nil},
 		{decimal(5, 2), &arrow.Decimal256Type{Precision: 50, Scale: 2}, &arrow.Decimal256Type{Precision: 50, Scale: 2}},
+		{decimal32, decimal(9, 2), decimal(9, 2)}, {decimal32, &arrow.Decimal64Type{Precision: 12, Scale: 2}, &arrow.Decimal64Type{Precision: 12, Scale: 2}},
+		{views, text, views}, {largeText, views, largeText}, {views, arrow.BinaryTypes.BinaryView, nil},
+		{runs, i64, runs}, {i64, runs, i64}, {runs, arrow.RunEndEncodedOf(i16, i32), runs}, {runs, text, nil},
+		{words, arrow.RunEndEncodedOf(i32, text), words}, {runs, &arrow.DictionaryType{IndexType: i8, ValueType: i64}, runs},
+		{arrow.ListViewOf(i32), arrow.ListOf(i64), arrow.ListViewOf(i64)}, {arrow.LargeListOf(i64), arrow.ListViewOf(i64), arrow.LargeListOf(i64)},
+		{arrow.FixedWidthTypes.MonthInterval, arrow.FixedWidthTypes.DayTimeInterval, nil},
 		{micros, microsUTC, nil}, {micros, seconds, nil}, {arrow.FixedWidthTypes.Date32, micros, nil},
 		{arrow.FixedWidthTypes.Date32, arrow.FixedWidthTypes.Date64, nil},
 		{arrow.ListOf(arrow.Null), arrow.ListOf(i64), arrow.ListOf(i64)},
@@ -122,6 +133,21 @@ func TestBatchesThatDiffer(t *testing.T) {
 		{"decimals", step{decimal(4, 2), `["1.50"]`}, step{decimal(6, 2), `["2.25"]`}, "[1.50 2.25]", "decimal128(6, 2)", "decimal128(4, 2)", ""},
 		{"decimals with more digits", step{decimal(4, 2), `["1.50"]`}, step{decimal(6, 2), `["1234.25"]`}, "[1.50 1234.25]", "decimal128(6, 2)", "", "1234.25"},
 		{"empty lists first", step{arrow.ListOf(arrow.Null), `[[]]`}, step{arrow.ListOf(i64), `[[1]]`}, "[[] [1]]", "list<element: int64>", "", "no type"},
+		{"text, then views", step{views, `["a", "longer than twelve bytes"]`}, step{text, `["b", null]`}, "[a longer than twelve bytes b <nil>]", "string_view", "string_view", ""},
+		{"narrow decimals", step{decimal32, `["1.50"]`}, step{decimal(9, 2), `["2.25"]`}, "[1.50 2.25]", "decimal128(9, 2)", "decimal32(5, 2)", ""},
+		{"narrow decimals with more digits", step{decimal32, `["1.50"]`}, step{decimal(9, 2), `["-1234567.25"]`}, "[1.50 -1234567.25]", "decimal128(9, 2)", "", "1234567.25"},
+		{"runs, then numbers", step{runs, `[1, 1]`}, step{i64, `[2, null]`}, "[1 1 2 <nil>]", "int64", "int64", ""},
+		{"numbers, then runs", step{i64, `[1]`}, step{runs, `[2, 2, null, 3]`}, "[1 2 2 <nil> 3]", "int64", "int64", ""},
+		{"a dictionary, then runs", step{words, `["a"]`}, step{arrow.RunEndEncodedOf(i16, text), `["b", "b", null]`}, "[a b b <nil>]",
+			"dictionary<values=string, indices=int32, ordered=0>", "dictionary<values=string, indices=int32, ordered=0>", ""},
+		{"runs of text, then a dictionary", step{arrow.RunEndEncodedOf(i32, text), `["a", "a"]`}, step{words, `["b", null]`}, "[a a b <nil>]", "string", "string", ""},
+		{"lists, then views", step{arrow.ListOf(i64), `[[1], [], null]`}, step{arrow.ListViewOf(i64), `[[2, 3], null]`}, "[[1] [] <nil> [2 3] <nil>]",
+			"list<element: int64>", "list<element: int64>", ""},
+		{"views, then lists", step{arrow.LargeListViewOf(i64), `[[1]]`}, step{arrow.ListOf(i64), `[[2, 3], null, []]`}, "[[1] [2 3] <nil> []]",
+			"large_list<element: int64>", "large_list<element: int64>", ""},
+		{"pairs, then lists that are pairs", step{pairs, `[[1, 2], null]`}, step{arrow.ListOf(i64), `[[3, null], null]`}, "[[1 2] <nil> [3 <nil>] <nil>]",
+			"list<element: int64>", "fixed_size_list<element: int64>[2]", ""},
+		{"pairs, then other lists", step{pairs, `[[1, 2]]`}, step{arrow.FixedSizeListOf(1, i64), `[[3]]`}, "[[1 2] [3]]", "list<element: int64>", "", "lists of 2"},
 		{"fields in another order", step{structOf("a", i32, "b", text), `[{"a":1,"b":"x"}]`}, step{structOf("b", text, "a", i64), `[{"b":"y","a":2}]`},
 			"[map[a:1 b:x] map[a:2 b:y]]", "struct<a: int64, b: string>", "struct<a: int32, b: string>", ""},
 	} {
@@ -158,6 +184,44 @@ func TestBatchesThatDiffer(t *testing.T) {
 					t.Errorf("type %s, want %s", rows.Types["x"], want)
 				}
 			})
+		}
+	}
+}
+
+// TestEncodedListsAndPlainOnes: a dictionary, or runs, of nested values beside the
+// values themselves, whichever comes first, held back or not.
+func TestEncodedListsAndPlainOnes(t *testing.T) {
+	elements := batchOf(t, column{"x", arrow.ListOf(i32), `[[1], [2, null], null]`}).Column(0)
+	kind := &arrow.DictionaryType{IndexType: i8, ValueType: elements.DataType()}
+	one := map[string]arrow.Array{
+		"dictionary": array.NewDictionaryArray(kind, raw(i8, 4, 1, []byte{0b1011}, []byte{1, 0, 9, 2}), elements),
+		"runs":       array.NewRunEndEncodedArray(raw(i32, 3, 0, nil, int32s(1, 2, 4)), array.NewSlice(elements, 0, 3), 4, 0),
+	}
+	plain := batchOf(t, column{"x", arrow.ListOf(i64), `[[7], null, [], [8, 9]]`})
+	for name, encoded := range one {
+		batch := array.NewRecordBatch(arrow.NewSchema([]arrow.Field{{Name: "x", Type: encoded.DataType(), Nullable: true}}, nil), []arrow.Array{encoded}, 4)
+		want := map[string]string{"dictionary": "[2 <nil>] [1] <nil> <nil>", "runs": "[1] [2 <nil>] <nil> <nil>"}[name]
+		for _, flushed := range []bool{false, true} {
+			for _, encodedFirst := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/flushed=%v/first=%v", name, flushed, encodedFirst), func(t *testing.T) {
+					driver := newDriver(t, Config{})
+					to := target("parquet://a.parquet")
+					w := open(t, driver, to, nil)
+					first, second, all := batch, plain, "["+want+" [7] <nil> [] [8 9]]"
+					if !encodedFirst {
+						first, second, all = plain, batch, "[[7] <nil> [] [8 9] "+want+"]"
+					}
+					write(t, w, first)
+					if flushed {
+						flush(t, w)
+					}
+					write(t, w, second)
+					rows := read(t, commit(t, driver, to, seal(t, w)))
+					if got := fmt.Sprint(rows.Columns["x"]); got != all {
+						t.Errorf("values %s, want %s", got, all)
+					}
+				})
+			}
 		}
 	}
 }

@@ -30,16 +30,13 @@ func TestUnsupportedTypes(t *testing.T) {
 		{"sparse union", arrow.SparseUnionOf([]arrow.Field{{Name: "a", Type: i64}}, []arrow.UnionTypeCode{0}), "x"},
 		{"union in a list", arrow.ListOf(union), "x.element"},
 		{"union deep down", structOf("s", arrow.MapOf(text, arrow.ListOf(union))), "x.s.value.element"},
-		{"months", arrow.FixedWidthTypes.MonthInterval, "x"},
-		{"days and milliseconds", arrow.FixedWidthTypes.DayTimeInterval, "x"},
-		{"months, days, nanoseconds", arrow.FixedWidthTypes.MonthDayNanoInterval, "x"},
 		{"no fields", arrow.StructOf(), "x"},
 		{"no fields in a list", arrow.ListOf(arrow.StructOf()), "x.element"},
 		{"no bytes", &arrow.FixedSizeBinaryType{ByteWidth: 0}, "x"},
 		{"negative scale", &arrow.Decimal128Type{Precision: 5, Scale: -2}, "x"},
 		{"scale above precision", &arrow.Decimal128Type{Precision: 5, Scale: 6}, "x"},
-		{"dictionary of lists", &arrow.DictionaryType{IndexType: i8, ValueType: arrow.ListOf(i64)}, "x"},
-		{"runs of structs", arrow.RunEndEncodedOf(i32, structOf("a", i64)), "x"},
+		{"dictionary of unions", &arrow.DictionaryType{IndexType: i8, ValueType: union}, "x"},
+		{"runs of unions", arrow.RunEndEncodedOf(i32, structOf("a", union)), "x.a"},
 		{"two fields of one name", arrow.StructOf(arrow.Field{Name: "a", Type: i64}, arrow.Field{Name: "a", Type: text}), "x"},
 		{"keys without a type", arrow.MapOf(arrow.Null, i64), "x"},
 		{"nested without an end", deep, "x" + strings.Repeat(".element", maxNesting+1)},
@@ -131,6 +128,25 @@ func TestBadData(t *testing.T) {
 				t.Errorf("%v", rows.Columns)
 			}
 		})
+	}
+}
+
+// TestIntervalsThatParquetCannotHold: nothing is rounded, and nothing is written
+// that readers take for another time.
+func TestIntervalsThatParquetCannotHold(t *testing.T) {
+	whole := arrow.FixedWidthTypes.MonthDayNanoInterval
+	for name, bad := range map[string]arrow.Array{
+		"a negative part":       raw(whole, 1, 0, nil, append(int32s(1, 0), int64s(-1_000_000)...)),
+		"negative months":       raw(arrow.FixedWidthTypes.MonthInterval, 1, 0, nil, int32s(-3)),
+		"negative days":         raw(arrow.FixedWidthTypes.DayTimeInterval, 1, 0, nil, int32s(-3, 0)),
+		"part of a millisecond": raw(whole, 1, 0, nil, append(int32s(1, 0), int64s(1)...)),
+	} {
+		w := open(t, newDriver(t, Config{}), target("parquet://a.parquet"), nil)
+		err := w.Write(t.Context(), array.NewRecordBatch(arrow.NewSchema([]arrow.Field{{Name: "x", Type: bad.DataType()}}, nil), []arrow.Array{bad}, 1))
+		var refused *sink.ValueError
+		if !errors.As(err, &refused) || refused.Column != "x" || refused.Batch != 1 || !strings.Contains(refused.Reason, "interval") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

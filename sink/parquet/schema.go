@@ -145,28 +145,20 @@ func (s *fileSchema) mayWiden() bool {
 	return false
 }
 
-// declared is the schema with the lineage columns, for ARROW:schema.
+// declared is the schema of the file, with the lineage columns.
 func (s *fileSchema) declared() *arrow.Schema {
 	return arrow.NewSchema(append(append([]arrow.Field{}, s.columns...), lineageFields()...), nil)
 }
 
-// stored is the schema that the encoder gets, with the lineage columns.
-func (s *fileSchema) stored() *arrow.Schema {
+// plain is the schema of batches that are held back, with the lineage columns.
+func (s *fileSchema) plain() *arrow.Schema {
 	fields := make([]arrow.Field, 0, len(s.columns)+2)
 	for _, column := range s.columns {
-		field := arrow.Field{Name: column.Name, Type: stored(column.Type), Nullable: true}
-		if column.Type.ID() == arrow.DICTIONARY {
-			field.Metadata = readAsDictionary
-		}
-		fields = append(fields, field)
+		column.Type = plainType(column.Type)
+		fields = append(fields, column)
 	}
 	return arrow.NewSchema(append(fields, lineageFields()...), nil)
 }
-
-// readAsDictionary marks a stored field that readers are to make a dictionary of.
-// pyarrow can do that from PLAIN and RLE_DICTIONARY pages only ("Not yet
-// implemented: DecodeArrow of DictAccumulator for DeltaLengthByteArrayDecoder").
-var readAsDictionary = arrow.NewMetadata([]string{"casparian.read_as"}, []string{"dictionary"})
 
 func lineageFields() []arrow.Field {
 	return []arrow.Field{
@@ -176,7 +168,7 @@ func lineageFields() []arrow.Field {
 }
 
 // marshalSchema gives the encapsulated IPC schema message, without the end of
-// stream: what ARROW:schema holds.
+// stream, for checkpoints.
 func marshalSchema(schema *arrow.Schema) ([]byte, error) {
 	const endOfStream = 8
 	var out bytes.Buffer

@@ -11,7 +11,8 @@ import (
 // Tokens are kept in a journal for as long as a job lives, perhaps across an
 // upgrade of the worker: each says its own kind and version.
 const (
-	flushedKind = "parquet-flushed/1"
+	// Version 1 had the metadata of row groups in another form.
+	flushedKind = "parquet-flushed/2"
 	sealedKind  = "parquet-sealed/1"
 )
 

@@ -10,16 +10,13 @@ import (
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 
-// A column has two types.
+// A column has a declared type: what the encoder writes, and what a reader that
+// understands ARROW:schema gets back. It is the plugin's own type, all parts of
+// it nullable, except where batches of one plugin differ in what means nothing:
+// the integers that index a dictionary or end runs, and the names inside of lists
+// and maps.
 //
-// Its declared type is what a reader that understands ARROW:schema gets back: the
-// plugin's own type, except that the newer layouts which older readers do not
-// know (views, 32 and 64 bit decimals, run ends) are declared as the plain type
-// with the same values, and dictionaries inside of other types as their values.
-//
-// Its stored type is what the encoder is given: one of few types that Parquet
-// has a form for. A dictionary is stored as its values, seconds as milliseconds,
-// a duration as a number.
+// Batches that are held back have their plain types: see plainType.
 
 // maxNesting is how deep types may be nested. It bounds recursion; nobody has
 // such data.
@@ -67,14 +64,12 @@ func declare(dataType arrow.DataType, path string, depth int) (arrow.DataType, e
 		*arrow.Int8Type, *arrow.Int16Type, *arrow.Int32Type, *arrow.Int64Type,
 		*arrow.Uint8Type, *arrow.Uint16Type, *arrow.Uint32Type, *arrow.Uint64Type,
 		*arrow.Float16Type, *arrow.Float32Type, *arrow.Float64Type,
-		*arrow.StringType, *arrow.LargeStringType, *arrow.BinaryType, *arrow.LargeBinaryType,
+		*arrow.StringType, *arrow.LargeStringType, *arrow.StringViewType,
+		*arrow.BinaryType, *arrow.LargeBinaryType, *arrow.BinaryViewType,
 		*arrow.Date32Type, *arrow.Date64Type, *arrow.Time32Type, *arrow.Time64Type,
-		*arrow.TimestampType, *arrow.DurationType:
+		*arrow.TimestampType, *arrow.DurationType,
+		*arrow.MonthIntervalType, *arrow.DayTimeIntervalType, *arrow.MonthDayNanoIntervalType:
 		return dataType, nil
-	case *arrow.StringViewType:
-		return arrow.BinaryTypes.String, nil
-	case *arrow.BinaryViewType:
-		return arrow.BinaryTypes.Binary, nil
 	case *arrow.FixedSizeBinaryType:
 		if t.ByteWidth <= 0 {
 			return refuse("its values have no bytes")
@@ -83,32 +78,24 @@ func declare(dataType arrow.DataType, path string, depth int) (arrow.DataType, e
 	case arrow.DecimalType:
 		return declareDecimal(t, refuse)
 	case *arrow.DictionaryType:
-		values, err := declareField(arrow.Field{Type: t.ValueType}, path, depth)
+		values, err := declareField(arrow.Field{Type: t.ValueType}, path, depth+1)
 		if err != nil {
 			return nil, err
 		}
-		if _, nested := values.Type.(arrow.NestedType); nested {
-			return refuse("a dictionary of nested values has no form in Parquet")
-		}
-		if values.Type.ID() == arrow.NULL {
-			return arrow.Null, nil
-		}
-		// pyarrow cannot read a dictionary inside of a list from more than one row
-		// group ("Nested data conversions not implemented for chunked array outputs").
-		if depth > 0 || values.Type.ID() == arrow.DICTIONARY {
+		if encodedTwice(values.Type) {
 			return values.Type, nil
 		}
 		// Later batches may bring more values than the plugin's own index type counts.
 		return &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Int32, ValueType: values.Type, Ordered: t.Ordered}, nil
 	case *arrow.RunEndEncodedType:
-		values, err := declareField(arrow.Field{Type: t.Encoded()}, path, depth)
+		values, err := declareField(arrow.Field{Type: t.Encoded()}, path, depth+1)
 		if err != nil {
 			return nil, err
 		}
-		if _, nested := values.Type.(arrow.NestedType); nested {
-			return refuse("runs of nested values are not understood")
+		if encodedTwice(values.Type) {
+			return values.Type, nil
 		}
-		return values.Type, nil
+		return arrow.RunEndEncodedOf(arrow.PrimitiveTypes.Int32, values.Type), nil
 	case *arrow.StructType:
 		return declareStruct(t, path, depth, refuse)
 	case *arrow.MapType:
@@ -134,8 +121,12 @@ func declare(dataType arrow.DataType, path string, depth int) (arrow.DataType, e
 		}
 		element.Name = "element"
 		switch t := dataType.(type) {
-		case *arrow.LargeListType, *arrow.LargeListViewType:
+		case *arrow.LargeListType:
 			return arrow.LargeListOfField(element), nil
+		case *arrow.ListViewType:
+			return arrow.ListViewOfField(element), nil
+		case *arrow.LargeListViewType:
+			return arrow.LargeListViewOfField(element), nil
 		case *arrow.FixedSizeListType:
 			if t.Len() <= 0 {
 				return arrow.ListOfField(element), nil
@@ -145,8 +136,6 @@ func declare(dataType arrow.DataType, path string, depth int) (arrow.DataType, e
 		return arrow.ListOfField(element), nil
 	case arrow.UnionType:
 		return refuse("Parquet has no unions")
-	case *arrow.MonthIntervalType, *arrow.DayTimeIntervalType, *arrow.MonthDayNanoIntervalType:
-		return refuse("calendar intervals read differently in every reader")
 	}
 	return refuse("the type is not known")
 }
@@ -171,41 +160,48 @@ func declareStruct(t *arrow.StructType, path string, depth int,
 	return arrow.StructOf(fields...), nil
 }
 
+// encodedTwice tells whether the values of a dictionary, or of runs, are encoded
+// themselves, or nothing: then one wrapper is enough, or none.
+func encodedTwice(values arrow.DataType) bool {
+	switch values.ID() {
+	case arrow.NULL, arrow.DICTIONARY, arrow.RUN_END_ENCODED:
+		return true
+	}
+	return false
+}
+
+// mostDigits is the greatest precision of each decimal type.
+var mostDigits = map[arrow.Type]int32{arrow.DECIMAL32: 9, arrow.DECIMAL64: 18, arrow.DECIMAL128: decimal128.MaxPrecision,
+	arrow.DECIMAL256: decimal256.MaxPrecision}
+
 func declareDecimal(t arrow.DecimalType, refuse func(string, ...any) (arrow.DataType, error)) (arrow.DataType, error) {
 	precision, scale := t.GetPrecision(), t.GetScale()
 	if scale < 0 || scale > precision || precision < 1 {
 		return refuse("Parquet wants 0 <= scale <= precision")
 	}
-	if t.ID() == arrow.DECIMAL256 {
-		if precision > decimal256.MaxPrecision {
-			return refuse("its precision is above %d", decimal256.MaxPrecision)
-		}
-		return t, nil
+	if most := mostDigits[t.ID()]; precision > most {
+		return refuse("its precision is above %d", most)
 	}
-	if precision > decimal128.MaxPrecision {
-		return refuse("its precision is above %d", decimal128.MaxPrecision)
-	}
-	return &arrow.Decimal128Type{Precision: precision, Scale: scale}, nil
+	return t, nil
 }
 
-// stored gives the stored type for a declared one.
-func stored(declared arrow.DataType) arrow.DataType {
+// plainType gives the type in which rows are held back: without dictionaries,
+// runs and views, whose memory belongs to all batches of a plugin and cannot be
+// told apart.
+func plainType(declared arrow.DataType) arrow.DataType {
 	plain := func(field arrow.Field) arrow.Field {
-		return arrow.Field{Name: field.Name, Type: stored(field.Type), Nullable: field.Nullable}
+		field.Type = plainType(field.Type)
+		return field
 	}
 	switch t := declared.(type) {
 	case *arrow.DictionaryType:
-		return stored(t.ValueType)
-	case *arrow.DurationType:
-		return arrow.PrimitiveTypes.Int64
-	case *arrow.Date64Type:
-		return arrow.FixedWidthTypes.Date32
-	case *arrow.Time32Type:
-		return arrow.FixedWidthTypes.Time32ms
-	case *arrow.TimestampType:
-		if t.Unit == arrow.Second {
-			return &arrow.TimestampType{Unit: arrow.Millisecond, TimeZone: t.TimeZone}
-		}
+		return plainType(t.ValueType)
+	case *arrow.RunEndEncodedType:
+		return plainType(t.Encoded())
+	case *arrow.StringViewType:
+		return arrow.BinaryTypes.String
+	case *arrow.BinaryViewType:
+		return arrow.BinaryTypes.Binary
 	case *arrow.StructType:
 		fields := make([]arrow.Field, t.NumFields())
 		for i, field := range t.Fields() {
@@ -213,9 +209,15 @@ func stored(declared arrow.DataType) arrow.DataType {
 		}
 		return arrow.StructOf(fields...)
 	case *arrow.MapType:
-		return arrow.MapOfFields(plain(t.KeyField()), plain(t.ItemField()))
+		mapped := arrow.MapOfFields(plain(t.KeyField()), plain(t.ItemField()))
+		mapped.KeysSorted = t.KeysSorted
+		return mapped
 	case *arrow.LargeListType:
 		return arrow.LargeListOfField(plain(t.ElemField()))
+	case *arrow.LargeListViewType:
+		return arrow.LargeListOfField(plain(t.ElemField()))
+	case *arrow.FixedSizeListType:
+		return arrow.FixedSizeListOfField(t.Len(), plain(t.ElemField()))
 	case arrow.ListLikeType:
 		return arrow.ListOfField(plain(t.ElemField()))
 	}

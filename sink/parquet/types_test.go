@@ -30,14 +30,15 @@ func TestTypeMatrix(t *testing.T) {
 		{name: "slices with offsets", slices: true},
 		{name: "slices and row groups of odd sizes", slices: true, config: Config{RowGroupRows: 53}},
 		{name: "zstd", query: "?compression=zstd"},
-		{name: "gzip", query: "?compression=gzip"},
+		{name: "gzip", query: "?compression=gzip&level=9&page_bytes=1024"},
+		{name: "only old encodings", query: "?encoding=compat&compression=zstd&level=19&row_group_rows=91"},
 		{name: "lz4", query: "?compression=lz4"},
 		{name: "none", query: "?compression=none", config: Config{RowGroupRows: 100}},
 	}
 	var jobs []byte
 	for _, way := range ways {
 		driver := newDriver(t, way.config)
-		for _, group := range []string{"numbers", "text", "times", "nested", "random"} {
+		for _, group := range []string{"numbers", "text", "times", "intervals", "nested", "random"} {
 			to := target(fmt.Sprintf("parquet://%s.parquet%s", group, way.query))
 			source := filepath.Join(made, group+".arrows")
 			writer := open(t, driver, to, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strconv"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/casparian-flow/casparian-worker/sink"
+	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
 )
 
 // Batches are taken in pieces of at most so many rows and, when a row is small
@@ -27,7 +29,7 @@ var errSealed = errors.New("the output is sealed")
 //
 //	accept   its schema against the output's            schema.go
 //	cut      into pieces, row groups among them         here
-//	convert  to stored types, lineage columns added     convert.go
+//	convert  to the output's types, lineage added       convert.go
 //	hold     while a later batch may widen a type       here
 //	encode   into the open row group                    encoder.go
 //	place    the finished row group in the file         assembler.go
@@ -40,12 +42,13 @@ type writer struct {
 	loc     location
 	staging string
 
-	schema       fileSchema
-	storedSchema *arrow.Schema // set when the schema is settled
-	assembler    assembler
-	encoder      encoder // of the open row group, nil when none is
-	held         []arrow.RecordBatch
-	lineage      lineage
+	schema    fileSchema
+	settled   *arrow.Schema // with the lineage columns, set when the types are settled
+	assembler assembler
+	encoder   *encoder  // made with the first rows that are encoded
+	out       io.Writer // for the open row group, nil when none is
+	held      []arrow.RecordBatch
+	lineage   lineage
 
 	batches int64 // taken, for messages
 	column  string
@@ -65,7 +68,7 @@ func newWriter(d *Driver, target sink.Target, loc location, staging string) *wri
 		path:      filepath.Join(d.config.Root, staging),
 		create:    func() (stagedFile, error) { return d.create(staging) },
 		syncNames: func() error { return d.syncNames(filepath.Dir(staging)) },
-		format:    d.format,
+		createdBy: d.createdBy,
 	}
 	return w
 }
@@ -80,7 +83,7 @@ func (w *writer) resume(file stagedFile, token flushed) error {
 		return &sink.DamageError{Path: w.assembler.path, Reason: err.Error()}
 	}
 	w.schema = *schema
-	w.storedSchema = schema.stored()
+	w.settled = schema.declared()
 	w.rows = token.Rows
 	return nil
 }
@@ -134,7 +137,7 @@ func (w *writer) take(ctx context.Context, batch arrow.RecordBatch) error {
 		columns[i] = batch.Column(from)
 	}
 	for at, rows := 0, int(batch.NumRows()); at < rows; {
-		room := w.driver.config.RowGroupRows - w.open.rows
+		room := w.loc.encoding.rowGroupRows - w.open.rows
 		n, size := w.cut(columns, at, int(min(int64(rows-at), pieceRows, room)))
 		if err := w.piece(columns, at, at+n); err != nil {
 			return err
@@ -143,7 +146,7 @@ func (w *writer) take(ctx context.Context, batch arrow.RecordBatch) error {
 		w.rows += int64(n)
 		w.open.rows += int64(n)
 		w.open.bytes += size
-		if w.open.rows >= w.driver.config.RowGroupRows || w.open.bytes >= w.driver.config.RowGroupBytes {
+		if w.open.rows >= w.loc.encoding.rowGroupRows || w.open.bytes >= w.loc.encoding.rowGroupBytes {
 			if err := w.closeGroup(); err != nil {
 				return err
 			}
@@ -156,7 +159,9 @@ func (w *writer) take(ctx context.Context, batch arrow.RecordBatch) error {
 }
 
 // cut says how many rows from at on make a piece, at most n, and their plain size.
+// Small row groups are made of small pieces, so that they end where they should.
 func (w *writer) cut(columns []arrow.Array, at, n int) (rows int, size int64) {
+	most := min(pieceBytes, w.loc.encoding.rowGroupBytes/4)
 	for {
 		size = 0
 		for i, column := range columns {
@@ -164,7 +169,7 @@ func (w *writer) cut(columns []arrow.Array, at, n int) (rows int, size int64) {
 			size += plainBytesOf(column, at, at+n)
 		}
 		w.column = ""
-		if n == 1 || size <= pieceBytes {
+		if n == 1 || size <= most {
 			return n, size
 		}
 		n = max(1, n/2)
@@ -179,48 +184,48 @@ func (w *writer) piece(columns []arrow.Array, from, to int) error {
 			return err
 		}
 	}
-	converted, err := w.convert(columns, from, to, hold)
-	if err != nil {
-		return err
-	}
 	if hold {
+		converted, err := w.convert(columns, from, to, w.schema.plain(), true)
+		if err != nil {
+			return err
+		}
 		w.held = append(w.held, converted)
 		return nil
+	}
+	converted, err := w.convert(columns, from, to, w.settled, false)
+	if err != nil {
+		return err
 	}
 	defer converted.Release()
 	return w.encode(converted)
 }
 
-// convert gives the rows as a batch of the stored types, with lineage. A batch
-// to be held is in memory of its own: what the caller lent goes back to it.
-func (w *writer) convert(columns []arrow.Array, from, to int, own bool) (arrow.RecordBatch, error) {
+// convert gives the rows as a batch of the schema, with lineage. A batch to be
+// held is in memory of its own: what the caller lent goes back to it.
+func (w *writer) convert(columns []arrow.Array, from, to int, schema *arrow.Schema, own bool) (arrow.RecordBatch, error) {
 	out := make([]arrow.Array, 0, len(columns)+2)
 	defer func() {
 		for _, column := range out {
 			column.Release()
 		}
 	}()
-	schema := w.storedSchema
-	if schema == nil {
-		schema = w.schema.stored()
-	}
 	for i, column := range columns {
 		w.column = w.schema.columns[i].Name
 		slice := array.NewSlice(column, int64(from), int64(to))
-		stored, err := convert(slice, schema.Field(i).Type)
+		converted, err := convert(slice, schema.Field(i).Type)
 		slice.Release()
 		if err != nil {
 			return nil, w.blameIn(err, column.DataType(), i)
 		}
 		if own {
-			copied, err := clone(stored)
-			stored.Release()
+			copied, err := clone(converted)
+			converted.Release()
 			if err != nil {
 				return nil, w.blame(&badValue{err.Error()})
 			}
-			stored = copied
+			converted = copied
 		}
-		out = append(out, stored)
+		out = append(out, converted)
 	}
 	w.column = ""
 	out = append(out, w.lineage.columns(to-from)...)
@@ -247,11 +252,11 @@ func (w *writer) blameIn(err error, got arrow.DataType, column int) error {
 
 // settle fixes the types and encodes what was held back with narrower ones.
 func (w *writer) settle() error {
-	if w.storedSchema != nil {
+	if w.settled != nil {
 		return nil
 	}
 	w.schema.settled = true
-	w.storedSchema = w.schema.stored()
+	w.settled = w.schema.declared()
 	held := w.held
 	w.held = nil
 	defer func() {
@@ -263,7 +268,7 @@ func (w *writer) settle() error {
 	}()
 	for i, batch := range held {
 		columns := batch.Columns()[:len(w.schema.columns)]
-		final, err := w.convert(columns, 0, int(batch.NumRows()), false)
+		final, err := w.convert(columns, 0, int(batch.NumRows()), w.settled, false)
 		if err != nil {
 			return err
 		}
@@ -280,21 +285,29 @@ func (w *writer) settle() error {
 
 func (w *writer) encode(batch arrow.RecordBatch) error {
 	if w.encoder == nil {
-		out, err := w.assembler.begin()
-		if err != nil {
-			return err
-		}
-		if w.encoder, err = w.driver.format.encoder(out, w.storedSchema, w.loc.codec, batch); err != nil {
+		var err error
+		if w.encoder, err = newEncoder(w.settled, w.loc.encoding); err != nil {
 			return w.encodeError(err)
 		}
 	}
-	if err := w.encoder.add(batch); err != nil {
+	if w.out == nil {
+		var err error
+		if w.out, err = w.assembler.begin(); err != nil {
+			return err
+		}
+	}
+	if err := w.encoder.groups.Write(batch); err != nil {
 		return w.encodeError(err)
 	}
 	return nil
 }
 
+// encodeError tells what is wrong with a batch or its schema by the sink's own
+// types.
 func (w *writer) encodeError(err error) error {
+	if told := driverError(err, w.batches); told != nil {
+		return told
+	}
 	return fmt.Errorf("encode batch %d for %s: %w", w.batches, w.assembler.path, err)
 }
 
@@ -306,8 +319,8 @@ func (w *writer) closeGroup() error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	group, err := w.encoder.finish()
-	w.encoder = nil
+	group, err := w.encoder.finish(w.out)
+	w.out = nil
 	if err != nil {
 		return w.encodeError(err)
 	}
@@ -352,17 +365,14 @@ func (w *writer) Seal(ctx context.Context) (sink.Token, error) {
 		if err := w.closeGroup(); err != nil {
 			return err
 		}
-		entries, err := w.entries()
-		if err != nil {
-			return err
-		}
-		sealed, err := w.assembler.seal(w.storedSchema, entries)
+		sealed, err := w.assembler.seal(w.settled, w.entries())
 		if err != nil {
 			return err
 		}
 		sealed.Staging, sealed.Final = filepath.ToSlash(w.staging), filepath.ToSlash(w.loc.final)
 		w.token, err = sealed.marshal()
 		w.sealed = err == nil
+		w.release()
 		return err
 	})
 	return w.token, err
@@ -377,24 +387,19 @@ const (
 	keyPlugin        = "casparian.plugin"
 	keyFileVersion   = "casparian.file_version_id"
 	keyWorkerVersion = "casparian.worker_version"
-	keyArrowSchema   = "ARROW:schema"
 )
 
-func (w *writer) entries() ([]entry, error) {
-	schema, err := marshalSchema(w.schema.declared())
-	if err != nil {
-		return nil, err
+// entries is the file's own metadata. ARROW:schema comes with the footer.
+func (w *writer) entries() []rowgroup.KeyValue {
+	return []rowgroup.KeyValue{
+		{Key: keyJobID, Value: strconv.FormatUint(w.target.JobID, 10)},
+		{Key: keyGeneration, Value: strconv.FormatUint(uint64(w.target.Generation), 10)},
+		{Key: keyAttempt, Value: strconv.FormatUint(uint64(w.target.Attempt), 10)},
+		{Key: keyTopic, Value: w.target.Topic},
+		{Key: keyPlugin, Value: w.target.Plugin},
+		{Key: keyFileVersion, Value: strconv.FormatInt(w.target.FileVersionID, 10)},
+		{Key: keyWorkerVersion, Value: w.driver.config.WorkerVersion},
 	}
-	return []entry{
-		{keyArrowSchema, encodeSchema(schema)},
-		{keyJobID, strconv.FormatUint(w.target.JobID, 10)},
-		{keyGeneration, strconv.FormatUint(uint64(w.target.Generation), 10)},
-		{keyAttempt, strconv.FormatUint(uint64(w.target.Attempt), 10)},
-		{keyTopic, w.target.Topic},
-		{keyPlugin, w.target.Plugin},
-		{keyFileVersion, strconv.FormatInt(w.target.FileVersionID, 10)},
-		{keyWorkerVersion, w.driver.config.WorkerVersion},
-	}, nil
 }
 
 // Stats counts rows taken, and bytes placed in the file; those of the open row
@@ -420,7 +425,8 @@ func (w *writer) Close() error {
 	return nil
 }
 
-// release lets go of the rows that no row group has yet.
+// release lets go of the rows that no row group has yet, and of the memory that
+// encodes them.
 func (w *writer) release() {
 	for _, batch := range w.held {
 		batch.Release()

@@ -47,9 +47,9 @@ func (c Compression) codecNumber() int32 {
 	return [...]int32{Snappy: 1, None: 0, Zstd: 6, Gzip: 2, LZ4Raw: 7}[c]
 }
 
-// levelRange is the lowest and highest level of a codec; zero always stands for
-// its default.
-func (c Compression) levelRange() (int, int) {
+// Levels gives the lowest and highest level of a codec, zeros where it has none.
+// Level zero always stands for its default.
+func (c Compression) Levels() (low, high int) {
 	switch c {
 	case Snappy:
 		return 1, 2

@@ -81,7 +81,8 @@ type Encoder struct {
 }
 
 // New makes an encoder of batches of one schema. It refuses types that have no
-// Parquet form with an *UnsupportedTypeError.
+// Parquet form with an *UnsupportedTypeError, and Bloom filters of columns that
+// cannot have one with a *BloomError.
 func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 	tree, err := newSchemaTree(schema)
 	if err != nil {
@@ -90,7 +91,7 @@ func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 	if int(opts.Compression) >= len(compressionNames) {
 		return nil, fmt.Errorf("unknown %s", opts.Compression)
 	}
-	if low, high := opts.Compression.levelRange(); opts.Level != 0 && (opts.Level < low || opts.Level > high) {
+	if low, high := opts.Compression.Levels(); opts.Level != 0 && (opts.Level < low || opts.Level > high) {
 		return nil, fmt.Errorf("%s has no level %d", opts.Compression, opts.Level)
 	}
 	if opts.PageRows < 0 || opts.PageBytes < 0 || opts.Workers < 0 {
@@ -127,10 +128,10 @@ func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 	for _, name := range opts.BloomColumns {
 		i := e.find(name)
 		if i < 0 {
-			return nil, fmt.Errorf("bloom filter: there is no column %q; nested ones are named with dots, as in tags.list.element", name)
+			return nil, &BloomError{Column: name, Reason: "there is no such column; nested ones are named with dots, as in tags.list.element"}
 		}
 		if c := e.columns[i]; c.phys == boolean || c.allNull {
-			return nil, fmt.Errorf("bloom filter: column %q is of a type that has too few values for one", name)
+			return nil, &BloomError{Column: name, Reason: "its type has too few values for one"}
 		}
 		e.columns[i].bloomWanted = true
 	}

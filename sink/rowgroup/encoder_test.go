@@ -60,8 +60,13 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		"sorted by what is in a list":  {SortedBy: []string{"c1.list.element"}},
 		"bloom filter of a whole list": {BloomColumns: []string{"c1"}},
 	} {
-		if _, err := New(schema, opts); err == nil {
+		_, err := New(schema, opts)
+		if err == nil {
 			t.Errorf("%s: no error", name)
+		}
+		var bloom *BloomError
+		if named := errors.As(err, &bloom); named != (opts.BloomColumns != nil) || named && bloom.Column != opts.BloomColumns[0] {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if _, err := New(arrow.NewSchema(nil, nil), Options{}); err == nil {

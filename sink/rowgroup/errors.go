@@ -48,3 +48,14 @@ func (e *BatchError) Error() string {
 	}
 	return fmt.Sprintf("malformed record batch: column %s: %s", e.Column, e.Reason)
 }
+
+// BloomError names a column of Options.BloomColumns that cannot have a Bloom
+// filter.
+type BloomError struct {
+	Column string
+	Reason string
+}
+
+func (e *BloomError) Error() string {
+	return fmt.Sprintf("bloom filter of column %q: %s", e.Column, e.Reason)
+}

@@ -34,6 +34,16 @@ type KeyValue struct{ Key, Value string }
 // The file's metadata holds the keys of the Arrow schema, then kv. createdBy
 // should read "NAME version X.Y.Z (build HASH)": readers parse it.
 func AppendFooter(dst []byte, schema *arrow.Schema, groups []Placed, kv []KeyValue, createdBy string) ([]byte, error) {
+	end := int64(len(Magic))
+	if n := len(groups); n > 0 {
+		end = groups[n-1].Offset + groups[n-1].Bytes
+	}
+	return AppendFooterAt(dst, end, schema, groups, kv, createdBy)
+}
+
+// AppendFooterAt is AppendFooter for a footer that begins at byte at of the
+// file, where other bytes may lie between it and the last row group.
+func AppendFooterAt(dst []byte, at int64, schema *arrow.Schema, groups []Placed, kv []KeyValue, createdBy string) ([]byte, error) {
 	tree, err := newSchemaTree(schema)
 	if err != nil {
 		return nil, err
@@ -48,18 +58,21 @@ func AppendFooter(dst []byte, schema *arrow.Schema, groups []Placed, kv []KeyVal
 		}
 		end = g.Offset + g.Bytes
 	}
+	if at < end {
+		return nil, fmt.Errorf("the footer begins at byte %d, before the end of the last row group at %d", at, end)
+	}
 	start := len(dst)
 	t := thriftWriter{buf: dst}
 	indexes := make([][]place, len(groups))
 	for i, g := range groups {
 		for k := range g.chunks {
-			at := len(t.buf)
+			from := len(t.buf)
 			t.id, t.outer = 0, t.outer[:0]
 			writeOffsetIndex(&t, g.chunks[k].pages, g.Offset, g.chunks[k].phys == byteArray)
-			if len(t.buf)-at > math.MaxInt32 {
+			if len(t.buf)-from > math.MaxInt32 {
 				return nil, errors.New("an offset index has more than 2 GiB")
 			}
-			indexes[i] = append(indexes[i], place{end + int64(at-start), int32(len(t.buf) - at)})
+			indexes[i] = append(indexes[i], place{at + int64(from-start), int32(len(t.buf) - from)})
 		}
 	}
 	metadata := len(t.buf)
@@ -139,4 +152,51 @@ func writeKeyValues(t *thriftWriter, schema *arrow.Schema, kv []KeyValue) error 
 		t.end()
 	}
 	return nil
+}
+
+// ReadKeyValues reads the file's own metadata from a footer, whoever wrote it:
+// FileMetaData, its length, and the closing magic. What lies in front of that, as
+// in the result of AppendFooter, is passed over. A file without metadata gives
+// none.
+func ReadKeyValues(footer []byte) ([]KeyValue, error) {
+	const tail = 4 + len(Magic)
+	end := len(footer) - tail
+	if end < 0 || string(footer[end+4:]) != Magic {
+		return nil, fmt.Errorf("read footer: it does not end with %s", Magic)
+	}
+	size := binary.LittleEndian.Uint32(footer[end:])
+	if int64(size) > int64(end) {
+		return nil, fmt.Errorf("read footer: its metadata of %d bytes are not all there", size)
+	}
+	t := thriftReader{buf: footer[end-int(size) : end]}
+	var all []KeyValue
+	t.fields(func(id int16, kind byte) bool {
+		if id != 5 || kind != thriftList {
+			return false
+		}
+		n := t.listOf(thriftStruct)
+		for i := 0; i < n && t.err == nil; i++ {
+			all = append(all, readKeyValue(&t))
+		}
+		return true
+	})
+	if t.err != nil {
+		return nil, fmt.Errorf("read footer: %w", t.err)
+	}
+	return all, nil
+}
+
+func readKeyValue(t *thriftReader) (kv KeyValue) {
+	t.fields(func(id int16, kind byte) bool {
+		switch {
+		case id == 1 && kind == thriftBinary:
+			kv.Key = string(t.bytes())
+		case id == 2 && kind == thriftBinary:
+			kv.Value = string(t.bytes())
+		default:
+			return false
+		}
+		return true
+	})
+	return kv
 }

@@ -88,6 +88,15 @@ def text():
     ends = list(range(7, ROWS + 1, 7))
     columns["runs"] = pa.RunEndEncodedArray.from_arrays(pa.array(ends, pa.int32()), pa.array(
         [None if i % 5 == 0 else f"run {i}" for i in range(len(ends))]))
+    lists = pa.array([[1, None], [], None, [2]], pa.list_(pa.int64()))
+    columns["dictionary_list"] = pa.DictionaryArray.from_arrays(repeat([0, 1, None, 3, 2], pa.int16()), lists)
+    structs = pa.array([{"a": 1, "b": "x"}, None, {"a": None, "b": "ü"}])
+    columns["dictionary_struct"] = pa.DictionaryArray.from_arrays(repeat([2, 0, 1, None], pa.int8()), structs)
+    columns["dictionary_view"] = pa.DictionaryArray.from_arrays(repeat([0, 1, None], pa.int32()), pa.array(["p" * 20, "q"], pa.string_view()))
+    columns["runs_short_ends"] = pa.RunEndEncodedArray.from_arrays(pa.array(ends, pa.int16()), pa.array(
+        [None if i % 3 == 0 else i for i in range(len(ends))], pa.int32()))
+    columns["runs_struct"] = pa.RunEndEncodedArray.from_arrays(pa.array(ends, pa.int64()), pa.array(
+        [None if i % 3 == 0 else {"a": i, "l": [i] * (i % 3)} for i in range(len(ends))]))
     columns["uuid"] = pa.ExtensionArray.from_storage(pa.uuid(), repeat([b"0123456789abcdef", None], pa.binary(16)))
     return columns
 
@@ -110,6 +119,10 @@ def times():
     return columns
 
 
+def intervals():
+    return {"interval": repeat([(1, 2, 3_000_000), None, (14, 30, 86_400_000_000_000), (0, 0, 0)], pa.month_day_nano_interval())}
+
+
 def nested():
     lists = [[1, 2, 3], [], None, [None], [4, None, 5], [-(2**31)]]
     columns = {
@@ -117,6 +130,7 @@ def nested():
         "list_dense": repeat([[1], [2, 3], []], pa.list_(pa.int64())),
         "large_list": repeat(lists, pa.large_list(pa.int64())),
         "list_view": repeat(lists, pa.list_view(pa.int64())),
+        "large_list_view": repeat(lists, pa.large_list_view(pa.int32())),
         "list_string": repeat([["a", "", None], None, [], ["ü"]], pa.list_(pa.string())),
         "list_view_string": repeat([["a", "", None], None, [], ["ü"]], pa.list_(pa.string_view())),
         "list_null": repeat([[], None, [None], [None, None]], pa.list_(pa.null())),
@@ -221,7 +235,7 @@ def random():
 
 
 def main(folder):
-    for group in (numbers, text, times, nested, random):
+    for group in (numbers, text, times, intervals, nested, random):
         columns = group()
         for name, column in columns.items():
             assert len(column) == ROWS, (name, len(column))
