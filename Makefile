@@ -89,13 +89,15 @@ demo: build tools ## run a real plugin on a real public data set
 	    examples/nyc-weather/plugin.py examples/nyc-weather/weather.csv \
 	    --requirements pandas,pyarrow --output $(DEMO)/output --venvs-dir $(DEMO)/venvs
 
+RANDOM_TABLES ?= 2000
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME each
+fuzz: tools ## run every fuzz target for FUZZTIME each, and RANDOM_TABLES tables through the encoder
+	CASPARIAN_RANDOM_TABLES=$(RANDOM_TABLES) $(GO) test -run RandomTables -timeout 2h ./sink/rowgroup
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | sort | while read -r file; do \
 	    package="./$$(dirname "$${file#./}")"; \
 	    for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' "$$file"); do \
 	        echo "fuzz $$package $$target $(FUZZTIME)"; \
-	        $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) "$$package"; \
+	        $(GO) test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x "$$package"; \
 	    done; \
 	done
 
