@@ -12,6 +12,9 @@ func convertDecimal(source arrow.Array, to arrow.DecimalType) (arrow.Array, erro
 	if !is {
 		return nil, unreachable(source, to)
 	}
+	if err := checkDecimal(source, from); err != nil {
+		return nil, err
+	}
 	switch from.ID() {
 	case arrow.DECIMAL32:
 		return decimalFrom(source, from, to, func(v int32) decimal256.Num { return decimal256.FromI64(int64(v)) })
@@ -27,11 +30,7 @@ func decimalFrom[F int32 | int64 | decimal128.Num | decimal256.Num](source arrow
 	widen func(F) decimal256.Num) (arrow.Array, error) {
 	fits := func(v F) (decimal256.Num, bool) { wide := widen(v); return wide, fits256(wide, to.GetPrecision()) }
 	fail := func(v F) error {
-		text := widen(v).ToString(from.GetScale())
-		if fits256(widen(v), from.GetPrecision()) {
-			return &misfit{text + " does not fit"}
-		}
-		return tooManyDigits(text, from)
+		return &misfit{widen(v).ToString(from.GetScale()) + " does not fit"}
 	}
 	switch to.ID() {
 	case arrow.DECIMAL32:

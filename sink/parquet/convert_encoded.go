@@ -12,8 +12,8 @@ import (
 
 // Dictionaries and runs, and the plain values that they stand for.
 
-// toDictionary makes a dictionary of a type. One of another type keeps its
-// indices; plain values become a dictionary that says each of them once per row,
+// toDictionary makes a dictionary of a declared type, whose indices have 32 bits.
+// One of another type keeps its indices; plain values become a dictionary that says each of them once per row,
 // which the encoder finds out for itself.
 func toDictionary(source arrow.Array, to *arrow.DictionaryType) (arrow.Array, error) {
 	if encoded, is := source.(*array.Dictionary); is {
@@ -52,7 +52,8 @@ func dictionary(to *arrow.DictionaryType, rows arrow.Array, indices []int32, val
 	return array.MakeFromData(data)
 }
 
-// toRuns makes each value a run of its own.
+// toRuns makes each value a run of its own. The ends of declared runs have 32
+// bits.
 func toRuns(source arrow.Array, to *arrow.RunEndEncodedType) (arrow.Array, error) {
 	values, err := convert(source, to.Encoded())
 	if err != nil {
@@ -83,11 +84,14 @@ func decodeDictionary(source *array.Dictionary, to arrow.DataType) (arrow.Array,
 
 // decodeRuns repeats each run's value.
 func decodeRuns(source *array.RunEndEncoded, to arrow.DataType) (arrow.Array, error) {
+	values := source.LogicalValuesArray() // those of this slice
+	defer values.Release()
+	first := source.GetPhysicalOffset()
 	positions := make([]int, source.Len())
 	for i := range positions {
-		positions[i] = source.GetPhysicalIndex(i)
+		positions[i] = source.GetPhysicalIndex(i) - first
 	}
-	return take(source.Values(), positions, to)
+	return take(values, positions, to)
 }
 
 // take gives the values at the positions in another type; a negative position is

@@ -53,7 +53,7 @@ func convertList(source arrow.Array, to arrow.DataType) (arrow.Array, error) {
 		return nil, err
 	}
 	if fixed, is := to.(*arrow.FixedSizeListType); is {
-		return convertFixedLists(list, offsets, fixed)
+		return convertFixedLists(list, offsets, runs, fixed)
 	}
 	elements, err := gather(list.ListValues(), runs, to.(arrow.ListLikeType).Elem())
 	if err != nil {
@@ -100,12 +100,11 @@ func narrow(values []int64) *memory.Buffer {
 }
 
 // convertFixedLists makes lists of one size, when they are of that size.
-func convertFixedLists(list array.ListLike, offsets []int64, to *arrow.FixedSizeListType) (arrow.Array, error) {
+func convertFixedLists(list array.ListLike, offsets []int64, runs []run, to *arrow.FixedSizeListType) (arrow.Array, error) {
 	// A null takes the room of a list, so elements are picked one by one.
 	size := int(to.Len())
 	positions := make([]int, 0, list.Len()*size)
 	for i := range list.Len() {
-		start, _ := list.ValueOffsets(i)
 		null := list.IsNull(i)
 		if n := int(offsets[i+1] - offsets[i]); !null && n != size {
 			return nil, &misfit{fmt.Sprintf("a list of %d elements among lists of %d", n, size)}
@@ -114,11 +113,16 @@ func convertFixedLists(list array.ListLike, offsets []int64, to *arrow.FixedSize
 			if null {
 				positions = append(positions, -1)
 			} else {
-				positions = append(positions, int(start)+k)
+				positions = append(positions, int(offsets[i])+k)
 			}
 		}
 	}
-	elements, err := take(list.ListValues(), positions, to.Elem())
+	together, err := gather(list.ListValues(), runs, plainType(to.Elem()))
+	if err != nil {
+		return nil, err
+	}
+	defer together.Release()
+	elements, err := take(together, positions, to.Elem())
 	if err != nil {
 		return nil, err
 	}

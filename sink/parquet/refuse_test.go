@@ -3,6 +3,7 @@ package parquet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -178,6 +179,54 @@ func TestABatchIsOnlyBorrowed(t *testing.T) {
 			}
 			if !reflect.DeepEqual(rows.Ranges["number"], []any{5.0, 7.0}) || !reflect.DeepEqual(rows.Ranges["letter"], []any{"e", "g"}) {
 				t.Errorf("statistics %v", rows.Ranges)
+			}
+		})
+	}
+}
+
+// TestEncodedColumnsAreOnlyBorrowed is the same for memory that batches share:
+// dictionaries, runs and views.
+func TestEncodedColumnsAreOnlyBorrowed(t *testing.T) {
+	var scribble func(data arrow.ArrayData)
+	scribble = func(data arrow.ArrayData) {
+		for _, buffer := range data.Buffers() {
+			if buffer != nil {
+				for i := range buffer.Bytes() {
+					buffer.Bytes()[i] = 0x7F
+				}
+			}
+		}
+		for _, child := range data.Children() {
+			scribble(child)
+		}
+		if data.DataType().ID() == arrow.DICTIONARY {
+			scribble(data.Dictionary())
+		}
+	}
+	const values, long = `["a longer text than fits into a view", null, "b"]`, "[a longer text than fits into a view <nil> b]"
+	for name, settled := range map[string]bool{"encoded at once": true, "held back": false} {
+		t.Run(name, func(t *testing.T) {
+			driver := newDriver(t, Config{})
+			to := target("parquet://a.parquet")
+			w := open(t, driver, to, nil)
+			columns := []column{{"view", views, values}, {"word", words, values}, {"run", arrow.RunEndEncodedOf(i32, text), values},
+				{"views", arrow.ListOf(views), "[" + values + ", null, []]"}}
+			if !settled {
+				columns = append(columns, column{"n", i32, `[1, 2, 3]`})
+			}
+			batch := batchOf(t, columns...)
+			write(t, w, batch)
+			for _, lent := range batch.Columns() {
+				scribble(lent.Data())
+			}
+			rows := read(t, commit(t, driver, to, seal(t, w)))
+			for _, name := range []string{"view", "word", "run"} {
+				if got := fmt.Sprint(rows.Columns[name]); got != long {
+					t.Errorf("%s: %s", name, got)
+				}
+			}
+			if got := fmt.Sprint(rows.Columns["views"]); got != "["+long+" <nil> []]" {
+				t.Errorf("views: %s", got)
 			}
 		})
 	}
