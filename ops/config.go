@@ -39,7 +39,7 @@ type Config struct {
 	FrameLimit   Size   `envconfig:"MAX_FRAME" flag:"max-frame" default:"256MiB" help:"largest frame taken from a guest"`
 
 	Compression   string `envconfig:"COMPRESSION" flag:"compression" default:"snappy" help:"Parquet codec where a sink names none: snappy, zstd, gzip, lz4, none"`
-	RowGroupRows  int64  `envconfig:"ROW_GROUP_ROWS" flag:"row-group-rows" default:"1048576" help:"rows after which a Parquet row group is cut"`
+	RowGroupRows  int64  `envconfig:"ROW_GROUP_ROWS" flag:"row-group-rows" default:"262144" help:"rows after which a Parquet row group is cut"`
 	RowGroupBytes Size   `envconfig:"ROW_GROUP_BYTES" flag:"row-group-bytes" default:"32MiB" help:"Arrow bytes after which a Parquet row group is cut"`
 
 	Heartbeat    Period `envconfig:"HEARTBEAT" flag:"heartbeat" default:"10s" help:"time between HEARTBEAT messages, and between pings of the link"`
