@@ -56,6 +56,14 @@ test: tools ## run every test, with the race detector
 	@$(if $(RACE),,echo 'no C compiler found: the tests run WITHOUT the race detector' >&2)
 	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 
+.PHONY: interop
+interop: tools ## let parquet-java read what the encoder writes (needs a JDK >= 17 and Maven)
+	@for tool in javac java mvn; do \
+	    command -v $$tool > /dev/null || { echo "interop: no $$tool on PATH; it needs a JDK >= 17 and Maven" >&2; exit 1; }; \
+	done
+	mvn -B -q -f integration/parquetjava/pom.xml compile
+	$(GO) test -count 1 -timeout $(TEST_TIMEOUT) -tags interop -run '^TestParquetJava' -v ./sink/rowgroup
+
 .PHONY: lint
 lint: ## gofmt, go vet and staticcheck, on every platform
 	@unformatted="$$(gofmt -l .)"; \
@@ -112,4 +120,4 @@ bench: ## run the benchmarks
 
 .PHONY: clean
 clean: ## remove what was built, and the installed parts
-	rm -rf bin .tools $(DEMO)
+	rm -rf bin .tools $(DEMO) integration/parquetjava/target
