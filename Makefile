@@ -114,8 +114,15 @@ DRILLS ?= 10
 drill: tools ## kill the worker at many moments, DRILLS times over, and look at what is left
 	$(GO) test -timeout 2h -run '^TestKill' -count $(DRILLS) -v ./integration/...
 
+# Rust's writer takes part where there is a cargo. BENCHFLAGS=-repetitions=21
+# takes longer and is steadier.
 .PHONY: bench
-bench: ## run the benchmarks
+bench: tools ## measure the Parquet encoder beside others, into docs/benchmarks.md
+	@$(GO) build -o bin/encoderbench/encoderbench ./integration/encoderbench
+	bin/encoderbench/encoderbench -python $(TOOLS)/bin/python -document docs/benchmarks.md $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## run the Go benchmarks of all packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: clean

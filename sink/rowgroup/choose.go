@@ -15,6 +15,9 @@ const (
 	// deltaStringGain is what DELTA_BYTE_ARRAY must take off, because values can
 	// then only be read one after another.
 	deltaStringGain = 0.25
+	// leastShared is which part of the bytes must be shared with the value before
+	// for DELTA_BYTE_ARRAY to be tried at all.
+	leastShared = 0.2
 )
 
 // distinctSample counts distinct values.
@@ -204,7 +207,9 @@ func chooseBytes(c *column, w *workspace, s *byteSlices) encoding {
 }
 
 // deltaStringsPay compares the two delta forms, as the codec leaves them, on a
-// stretch of values from the middle.
+// stretch of values from the middle. The incremental form also pays where it
+// needs no codec to be smaller than the other is with one: readers and writer
+// then save the codec's time.
 func (c *column) deltaStringsPay(w *workspace, s *byteSlices) bool {
 	n := len(s.start)
 	from := max(0, n/2-512)
@@ -215,24 +220,28 @@ func (c *column) deltaStringsPay(w *workspace, s *byteSlices) bool {
 		bytes += len(v)
 		shared += sharedPrefix(s.at(i-1), v)
 	}
-	if float64(shared) < deltaStringGain*float64(bytes) || bytes == 0 {
+	if float64(shared) < leastShared*float64(bytes) || bytes == 0 {
 		return false
 	}
-	size := func(b []byte) int {
+	size := func(b []byte) (raw, coded float64) {
 		w.trial = b
+		raw = float64(len(b))
 		if c.codec == None {
-			return len(b)
+			return raw, raw
 		}
 		out, err := w.codec.compress(w.trialOut, b)
 		if err != nil {
-			return len(b)
+			return raw, raw
 		}
 		w.trialOut = out
-		return min(len(b), len(out))
+		return raw, min(raw, float64(len(out)))
 	}
-	straight := size(appendDeltaLength(w.trial[:0], s, from, to))
-	incremental := size(appendDeltaStrings(w.trial[:0], s, from, to, &w.deltas))
-	return float64(incremental) < (1-deltaStringGain)*float64(straight)
+	_, straight := size(appendDeltaLength(w.trial[:0], s, from, to))
+	raw, incremental := size(appendDeltaStrings(w.trial[:0], s, from, to, &w.deltas))
+	if incremental < (1-deltaStringGain)*straight {
+		return true
+	}
+	return c.codec != None && incremental > (1-codecGain)*raw && raw < straight
 }
 
 // codecPays tries the codec on the middle of a page's body. A large dictionary

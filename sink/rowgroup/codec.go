@@ -2,6 +2,7 @@ package rowgroup
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/klauspost/compress/gzip"
@@ -80,11 +81,7 @@ func (c *compressor) compress(dst, src []byte) ([]byte, error) {
 		if n < 0 {
 			return nil, fmt.Errorf("a page of %d bytes is too long for snappy", len(src))
 		}
-		dst = resize(dst, n)
-		if c.level >= 2 {
-			return s2.EncodeSnappyBetter(dst[:cap(dst)], src), nil
-		}
-		return s2.EncodeSnappy(dst[:cap(dst)], src), nil
+		return c.snappy(resize(dst, n), src), nil
 	case Zstd:
 		if c.zstd == nil {
 			level := zstd.SpeedFastest
@@ -148,4 +145,45 @@ func (c *compressor) compress(dst, src []byte) ([]byte, error) {
 		return dst[:n], nil
 	}
 	return append(dst[:0], src...), nil
+}
+
+func (c *compressor) snappy(dst, src []byte) []byte {
+	if c.level >= 2 {
+		return s2.EncodeSnappyBetter(dst[:cap(dst)], src)
+	}
+	return s2.EncodeSnappy(dst[:cap(dst)], src)
+}
+
+// snappySegments gives the compressed form of what the segments are behind one
+// another, without putting them there. A Snappy block is the length of the
+// whole and then elements, none of which knows where the block began: blocks
+// without their lengths may follow one another.
+func (c *compressor) snappySegments(dst []byte, segments [][]byte) ([]byte, error) {
+	total, room := 0, binary.MaxVarintLen64
+	for _, s := range segments {
+		n := s2.MaxEncodedLen(len(s))
+		if n < 0 {
+			return nil, fmt.Errorf("a page of %d bytes is too long for snappy", len(s))
+		}
+		total += len(s)
+		room += n
+	}
+	dst = resize(dst, room)
+	var length [binary.MaxVarintLen64]byte
+	end := binary.PutUvarint(dst, uint64(total))
+	for _, s := range segments {
+		if len(s) == 0 {
+			continue
+		}
+		// The segment's own length is written over the bytes in front of its
+		// elements, which are put back. There are enough: the whole's length
+		// takes no fewer.
+		n := binary.PutUvarint(length[:], uint64(len(s)))
+		at := end - n
+		copy(length[:n], dst[at:end])
+		block := c.snappy(dst[at:at:at+s2.MaxEncodedLen(len(s))], s)
+		copy(dst[at:end], length[:n])
+		end = at + len(block)
+	}
+	return dst[:end], nil
 }

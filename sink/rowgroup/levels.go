@@ -1,6 +1,7 @@
 package rowgroup
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 )
@@ -84,12 +85,31 @@ func (l *levels) settle() {
 	if l.allOpen {
 		return
 	}
-	for i, d := range l.defs {
-		if d == openSlot {
-			d = l.def
-		}
-		l.defs[i] = d
+	// Eight at a time: only openSlot has its top bit set.
+	const top = 0x8080808080808080
+	eight := uint64(l.def) * (^uint64(0) / 0xff)
+	i := 0
+	for ; i+8 <= len(l.defs); i += 8 {
+		at := l.defs[i : i+8 : i+8]
+		word := binary.LittleEndian.Uint64(at)
+		open := (word & top) >> 7 * 0xff
+		binary.LittleEndian.PutUint64(at, word&^open|eight&open)
 	}
+	for ; i < len(l.defs); i++ {
+		if l.defs[i] == openSlot {
+			l.defs[i] = l.def
+		}
+	}
+}
+
+// fillShort is fill for stretches that are mostly short. It writes eight bytes
+// at once if v has room for them behind n.
+func fillShort(v []uint8, n int, x uint8) {
+	if n > 8 || len(v) < 8 {
+		fill(v[:n], x)
+		return
+	}
+	binary.LittleEndian.PutUint64(v, uint64(x)*(^uint64(0)/0xff))
 }
 
 func fill(v []uint8, x uint8) {
@@ -249,13 +269,14 @@ func (l *levels) expand(limit int) error {
 				outer = l.reps[i]
 			}
 			reps[at] = outer
-			fill(reps[at+1:at+s.n], inner)
+			fillShort(reps[at+1:], s.n-1, inner)
 			at += s.n
 			out = appendSpan(out, s.start, s.n)
 		}
 	} else {
 		defs := resize(l.spareDefs, slots)
 		at, list := 0, 0
+		var last span // grows, and goes to out when the next one does not adjoin
 		for i, d := range l.defs {
 			outer := uint8(0)
 			if !single {
@@ -269,15 +290,27 @@ func (l *levels) expand(limit int) error {
 			}
 			s := l.lists[list]
 			list++
+			// Lists are as often empty as not, so nothing here asks which they are.
+			// What is written too much is written over by the slots that follow.
+			fillShort(reps[at+1:], max(s.n-1, 0), inner)
+			fillShort(defs[at:], s.n, openSlot)
+			first, taken := uint8(openSlot), s.n
 			if s.n == 0 {
-				defs[at] = l.def
-				at++
+				first, taken = l.def, 1
+			}
+			defs[at] = first
+			at += taken
+			if last.start+last.n == s.start {
+				last.n += s.n
 				continue
 			}
-			fill(reps[at+1:at+s.n], inner)
-			fill(defs[at:at+s.n], openSlot)
-			at += s.n
-			out = appendSpan(out, s.start, s.n)
+			if last.n > 0 {
+				out = append(out, last)
+			}
+			last = s
+		}
+		if last.n > 0 {
+			out = append(out, last)
 		}
 		l.defs, l.spareDefs = defs, l.defs
 	}

@@ -102,11 +102,15 @@ func (w *workspace) body(segments [][]byte, compress bool) (written [][]byte, ra
 	if !compress {
 		return segments, raw, raw, nil
 	}
-	src := segments[0]
-	if len(segments) > 1 {
-		src = w.join(segments)
+	switch {
+	case len(segments) == 1:
+		w.compressed, err = w.codec.compress(w.compressed, segments[0])
+	case w.codec.kind == Snappy:
+		w.compressed, err = w.codec.snappySegments(w.compressed, segments)
+	default:
+		w.compressed, err = w.codec.compress(w.compressed, w.join(segments))
 	}
-	if w.compressed, err = w.codec.compress(w.compressed, src); err != nil {
+	if err != nil {
 		return nil, 0, 0, err
 	}
 	if len(w.compressed) > math.MaxInt32 {

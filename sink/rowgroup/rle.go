@@ -2,6 +2,7 @@ package rowgroup
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 )
 
@@ -19,7 +20,15 @@ const runMinimum = 16
 // appendHybrid appends v at the given bit width, without a length prefix.
 func appendHybrid[T uint8 | uint32](dst []byte, v []T, width uint) []byte {
 	literal := 0 // where the values begin that no run has covered yet
+	levels, bytes := any(v).([]uint8)
 	for i := 0; i+8 <= len(v); {
+		if bytes {
+			// As one word: all eight are the same if it is what it is turned by one.
+			if word := binary.LittleEndian.Uint64(levels[i:]); word != bits.RotateLeft64(word, 8) {
+				i += 8
+				continue
+			}
+		}
 		x := v[i : i+8 : i+8]
 		first := x[0]
 		if x[1] != first || x[2] != first || x[3] != first || x[4] != first || x[5] != first || x[6] != first || x[7] != first {
@@ -76,7 +85,13 @@ func appendPacked[T uint8 | uint32](dst []byte, v []T, width uint) []byte {
 	var acc uint64
 	var held uint
 	p, i := 0, 0
-	if width <= 16 {
+	if levels, ok := any(v).([]uint8); ok && width <= 8 {
+		// Eight levels make width whole bytes.
+		for ; i+8 <= len(levels); i += 8 {
+			binary.LittleEndian.PutUint64(out[p:], packEight(binary.LittleEndian.Uint64(levels[i:]), width))
+			p += int(width)
+		}
+	} else if width <= 16 {
 		for ; i+4 <= len(v); i += 4 {
 			x := v[i : i+4 : i+4]
 			q := uint64(x[0]) | uint64(x[1])<<(width&63) | uint64(x[2])<<((2*width)&63) | uint64(x[3])<<((3*width)&63)
@@ -111,6 +126,15 @@ func appendPacked[T uint8 | uint32](dst []byte, v []T, width uint) []byte {
 	}
 	binary.LittleEndian.PutUint64(out[p:], acc)
 	return dst[:len(dst)+size]
+}
+
+// packEight joins eight values of up to eight bits, a byte each, to 8*width
+// bits: neighbours first, then pairs, then fours.
+func packEight(x uint64, width uint) uint64 {
+	const bytes, pairs = 0x00ff_00ff_00ff_00ff, 0x0000_ffff_0000_ffff
+	x = x&bytes | x&^bytes>>(8-width)
+	x = x&pairs | x&^pairs>>(16-2*width)
+	return x&math.MaxUint32 | x>>32<<(4*width)
 }
 
 // appendHybridBits appends n bits of a bitmap from bit position at as values of

@@ -1,5 +1,10 @@
 package rowgroup
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // parquet.thrift, SizeStatistics: how often each level occurs, by page and in
 // the chunk. Readers estimate memory and the lengths of lists from it.
 
@@ -50,6 +55,10 @@ func (h *levelCounts) add(lf *leaf, p *pageContent) {
 // countLevels counts in two tables by turns: successive equal levels would
 // otherwise wait for one another.
 func countLevels(counts []int64, levels []uint8) {
+	if len(counts) <= 5 {
+		countFewLevels(counts, levels)
+		return
+	}
 	var even, odd [levelLimit + 1]int64
 	i := 0
 	for ; i+2 <= len(levels); i += 2 {
@@ -62,6 +71,31 @@ func countLevels(counts []int64, levels []uint8) {
 	for k := range counts {
 		counts[k] += even[k] + odd[k]
 	}
+}
+
+// countFewLevels looks at eight levels at a time, once for each level there is
+// but the highest, which has the rest. All levels are below len(counts).
+func countFewLevels(counts []int64, levels []uint8) {
+	const ones, tops = ^uint64(0) / 0xff, ^uint64(0) / 0xff * 0x80
+	most := len(counts) - 1
+	rest := int64(len(levels))
+	for k := range most {
+		same := uint64(k) * ones
+		n, i := 0, 0
+		for ; i+8 <= len(levels); i += 8 {
+			// A byte below 128 plus 127 has its top bit set unless it is zero.
+			differ := binary.LittleEndian.Uint64(levels[i:]) ^ same
+			n += bits.OnesCount64(^(differ + (tops - ones)) & tops)
+		}
+		for ; i < len(levels); i++ {
+			if int(levels[i]) == k {
+				n++
+			}
+		}
+		counts[k] += int64(n)
+		rest -= int64(n)
+	}
+	counts[most] += rest
 }
 
 // sizeStatistics are those of a chunk; what is empty is not written.
