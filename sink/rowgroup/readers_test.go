@@ -106,7 +106,7 @@ func TestReadersSeePageEdges(t *testing.T) {
 const RandomTables = "CASPARIAN_RANDOM_TABLES"
 
 func TestReadersSeeRandomTables(t *testing.T) {
-	count := 40
+	count := 100
 	if s := os.Getenv(RandomTables); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
