@@ -82,6 +82,7 @@ func waitForLock(file *os.File, exclusive bool) error {
 		if !errors.Is(err, errHeld) || time.Now().After(deadline) {
 			return err
 		}
+		// A file lock can be waited for or tried, but not waited for until a deadline.
 		time.Sleep(lockPoll)
 	}
 }

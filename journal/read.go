@@ -59,15 +59,15 @@ func seqOf(key []byte, after uint64) (uint64, error) {
 // record behind them, or the head of the log, carries their digest.
 type confirmer struct {
 	chain   *chain
-	pending stub
+	pending envelope
 	raw     []byte
 }
 
 // next takes the next record and returns the one before it, nil at first.
-func (c *confirmer) next(e entry) (confirmed stub, raw []byte, err error) {
+func (c *confirmer) next(e entry) (confirmed envelope, raw []byte, err error) {
 	s, err := c.chain.next(e.seq, e.raw)
 	if err != nil {
-		return stub{}, nil, err
+		return envelope{}, nil, err
 	}
 	confirmed, raw = c.pending, c.raw
 	c.pending, c.raw = s, e.raw
@@ -75,9 +75,9 @@ func (c *confirmer) next(e entry) (confirmed stub, raw []byte, err error) {
 }
 
 // end returns the last record.
-func (c *confirmer) end(head link) (confirmed stub, raw []byte, err error) {
+func (c *confirmer) end(head link) (confirmed envelope, raw []byte, err error) {
 	if err := c.chain.ends(head); err != nil {
-		return stub{}, nil, err
+		return envelope{}, nil, err
 	}
 	return c.pending, c.raw, nil
 }
@@ -99,7 +99,7 @@ func (s *store) records(from uint64, fn func(Record) error) error {
 	if from == 1 {
 		before = s.origin()
 	}
-	deliver := func(s stub, raw []byte, err error) error {
+	deliver := func(s envelope, raw []byte, err error) error {
 		if err != nil || raw == nil {
 			return err
 		}

@@ -26,9 +26,9 @@ type Record struct {
 	Raw []byte
 }
 
-// stub is a stored record taken apart, its event still encoded. Its slices point
+// envelope is a stored record taken apart, its event still encoded. Its slices point
 // into the stored bytes.
-type stub struct {
+type envelope struct {
 	seq     uint64
 	at      []byte
 	job     uint64
@@ -64,8 +64,8 @@ var errShape = errors.New("it is not laid out as a record")
 // parseRecord takes stored bytes apart. It knows exactly the layout that
 // encodeRecord writes: a general JSON parser would accept altered records
 // (repeated members, other case) and cost most of the time of a start.
-func parseRecord(raw []byte) (stub, error) {
-	var s stub
+func parseRecord(raw []byte) (envelope, error) {
+	var s envelope
 	rest, ok := raw, true
 	literal := func(text string) {
 		if ok {
@@ -95,10 +95,10 @@ func parseRecord(raw []byte) (stub, error) {
 	version := number(until(`,"prev":"`))
 	s.prev = until(`","event":`)
 	if !ok || len(rest) < 2 || rest[len(rest)-1] != '}' {
-		return stub{}, errShape
+		return envelope{}, errShape
 	}
 	if s.seq == 0 || version == 0 || version > 1<<20 || len(s.prev) != 2*sha256.Size || !isName(s.kind) {
-		return stub{}, errShape
+		return envelope{}, errShape
 	}
 	s.version = int(version)
 	s.event = rest[:len(rest)-1]
@@ -116,7 +116,7 @@ func isName(kind []byte) bool {
 }
 
 // decodeEvent decodes the event and checks it against the rest of the record.
-func (s stub) decodeEvent() (Event, error) {
+func (s envelope) decodeEvent() (Event, error) {
 	schema, known := schemas[Kind(s.kind)]
 	if !known {
 		return nil, newer(s.seq, "event kind %q is not known", s.kind)
@@ -135,7 +135,7 @@ func (s stub) decodeEvent() (Event, error) {
 }
 
 // record decodes a stored record. Its Raw is the slice given.
-func (s stub) record(raw []byte) (Record, error) {
+func (s envelope) record(raw []byte) (Record, error) {
 	at, err := time.Parse(time.RFC3339Nano, string(s.at))
 	if err != nil {
 		return Record{}, corrupt(s.seq, err, "its time is not readable")
@@ -183,20 +183,20 @@ func chainFrom(l link) *chain {
 }
 
 // next checks that raw, stored under the number key, is the record that follows.
-func (c *chain) next(key uint64, raw []byte) (stub, error) {
+func (c *chain) next(key uint64, raw []byte) (envelope, error) {
 	want := c.seq + 1
 	if key != want {
-		return stub{}, corrupt(want, nil, "it is missing, record %d is in its place", key)
+		return envelope{}, corrupt(want, nil, "it is missing, record %d is in its place", key)
 	}
 	s, err := parseRecord(raw)
 	if err != nil {
-		return stub{}, corrupt(want, err, "it is not readable")
+		return envelope{}, corrupt(want, err, "it is not readable")
 	}
 	if s.seq != want {
-		return stub{}, corrupt(want, nil, "its bytes say that they are record %d", s.seq)
+		return envelope{}, corrupt(want, nil, "its bytes say that they are record %d", s.seq)
 	}
 	if !c.open && !bytes.Equal(s.prev, c.digest[:]) {
-		return stub{}, corrupt(max(c.seq, 1), nil,
+		return envelope{}, corrupt(max(c.seq, 1), nil,
 			"the chain is broken: its digest is %s, the record after it was written behind %s", c.digest[:], s.prev)
 	}
 	sum := sha256.Sum256(raw)

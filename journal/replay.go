@@ -11,7 +11,7 @@ func (s *store) replay() (state State, head link, err error) {
 		if head, err = readEnd(tx); err != nil {
 			return err
 		}
-		apply := func(record stub, raw []byte, err error) error {
+		apply := func(record envelope, raw []byte, err error) error {
 			if err != nil || raw == nil {
 				return err
 			}

@@ -79,6 +79,8 @@ func (l *Link) Run(ctx context.Context) error {
 		result, err := l.attempt(ctx, number, suspect)
 		if ctx.Err() != nil {
 			if result.up > 0 {
+				// The peer gives no sign when its application thread has let go of
+				// the identity.
 				time.Sleep(settle)
 			}
 			return nil
