@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/venv"
@@ -126,7 +126,7 @@ func (w *Writer) verdict(a *assignment, err error, staging *staging) attemptEnde
 		ended.aborted = true
 	case errors.Is(err, errStopping), errors.Is(err, context.Canceled):
 		ended.interrupted = errStopping
-	case passing(err), errors.Is(err, venv.ErrNotProvisioned):
+	case disk.IsFull(err), errors.Is(err, venv.ErrNotProvisioned):
 		ended.interrupted = err
 	default:
 		metrics := staging.metrics(a, 0)
@@ -187,7 +187,7 @@ func (w *Writer) commit(ctx context.Context, target sink.Target, token sink.Toke
 	}
 	for wait := commitWait; ; wait *= 2 {
 		artifact, err := driver.Commit(ctx, target, token)
-		if err == nil || !passing(err) || wait > commitPatience {
+		if err == nil || !disk.IsFull(err) || wait > commitPatience {
 			return artifact, err
 		}
 		w.log.Warn("output cannot be published yet", "job", target.JobID, "topic", target.Topic, "error", err, "again_in", wait)
@@ -203,11 +203,6 @@ const (
 	commitWait     = 500 * time.Millisecond
 	commitPatience = 5 * time.Minute
 )
-
-// passing tells an error that goes away when somebody makes room.
-func passing(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
-}
 
 func (w *Writer) retract(ctx context.Context, artifact journal.Artifact) error {
 	driver, err := w.sinks.For(artifact.URI)

@@ -165,9 +165,9 @@ func requireOnlyFiles(t testing.TB, dir string, want ...string) {
 // there would leave it; the next opening finds no journal or a whole one.
 func TestCreationThatFailsHalfWay(t *testing.T) {
 	broken := errors.New("the power is gone")
-	leaveBehind := func(d *disk) { d.remove = func(string) error { return nil } } // a crash cleans nothing up
-	steps := map[string]func(d *disk){
-		"opening the new file": func(d *disk) {
+	leaveBehind := func(d *diskCalls) { d.remove = func(string) error { return nil } } // a crash cleans nothing up
+	steps := map[string]func(d *diskCalls){
+		"opening the new file": func(d *diskCalls) {
 			d.openFile = func(path string, flag int, perm os.FileMode) (*os.File, error) {
 				if strings.HasSuffix(path, newFileName) {
 					return nil, broken
@@ -175,24 +175,24 @@ func TestCreationThatFailsHalfWay(t *testing.T) {
 				return os.OpenFile(path, flag, perm)
 			}
 		},
-		"filling it": func(d *disk) {
+		"filling it": func(d *diskCalls) {
 			d.commit = func(tx *bbolt.Tx) error { return broken }
 		},
-		"filling it, after the write": func(d *disk) {
+		"filling it, after the write": func(d *diskCalls) {
 			d.commit = func(tx *bbolt.Tx) error { return errors.Join(tx.Commit(), broken) }
 		},
-		"giving it its name":   func(d *disk) { d.rename = func(string, string) error { return broken } },
-		"syncing its folder":   func(d *disk) { d.syncFolder = func(string) error { return broken } },
-		"syncing and crashing": func(d *disk) { d.syncFolder = func(string) error { return broken }; leaveBehind(d) },
-		"filling and crashing": func(d *disk) { d.commit = func(tx *bbolt.Tx) error { return broken }; leaveBehind(d) },
-		"naming and crashing":  func(d *disk) { d.rename = func(string, string) error { return broken }; leaveBehind(d) },
+		"giving it its name":   func(d *diskCalls) { d.rename = func(string, string) error { return broken } },
+		"syncing its folder":   func(d *diskCalls) { d.syncFolder = func(string) error { return broken } },
+		"syncing and crashing": func(d *diskCalls) { d.syncFolder = func(string) error { return broken }; leaveBehind(d) },
+		"filling and crashing": func(d *diskCalls) { d.commit = func(tx *bbolt.Tx) error { return broken }; leaveBehind(d) },
+		"naming and crashing":  func(d *diskCalls) { d.rename = func(string, string) error { return broken }; leaveBehind(d) },
 	}
 	for name, fail := range steps {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			d := realDisk()
+			d := callsOn(nil)
 			fail(d)
-			if _, err := Open(dir, Options{disk: d}); !errors.Is(err, broken) {
+			if _, err := Open(dir, Options{calls: d}); !errors.Is(err, broken) {
 				t.Fatalf("got %v", err)
 			}
 			j := open(t, dir)

@@ -9,25 +9,38 @@ import (
 	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/casparian-flow/casparian-worker/disk"
 )
 
-// disk is everything that the journal asks of the file system, so that tests can
+// diskCalls is everything that the journal asks of the file system, so that tests can
 // make each of it fail.
-type disk struct {
+type diskCalls struct {
 	openFile   func(path string, flag int, perm os.FileMode) (*os.File, error)
 	rename     func(from, to string) error
+	link       func(from, to string) error
 	remove     func(path string) error
 	syncFolder func(path string) error
 	commit     func(tx *bbolt.Tx) error // write, sync, write the meta page, sync
 }
 
-func realDisk() *disk {
-	return &disk{
-		openFile:   os.OpenFile,
-		rename:     os.Rename,
-		remove:     os.Remove,
-		syncFolder: syncFolder,
-		commit:     (*bbolt.Tx).Commit,
+func callsOn(watch disk.Watch) *diskCalls {
+	return &diskCalls{
+		openFile:   watch.OpenFile,
+		rename:     watch.Rename,
+		link:       watch.Link,
+		remove:     watch.Remove,
+		syncFolder: watch.SyncFolder,
+		commit: func(tx *bbolt.Tx) error {
+			path := tx.DB().Path()
+			if err := watch.Before(disk.Call{Op: disk.Write, Path: path}); err != nil {
+				return err
+			}
+			if err := tx.Commit(); err != nil {
+				return err
+			}
+			return watch.Before(disk.Call{Op: disk.Sync, Path: path})
+		},
 	}
 }
 
@@ -43,7 +56,7 @@ func outOfRoom(err error) bool {
 		if failed.Op == "sync" {
 			return false
 		}
-		for _, full := range fullErrors {
+		for _, full := range disk.Full {
 			if errors.Is(failed.Err, full) {
 				return true
 			}
@@ -52,7 +65,7 @@ func outOfRoom(err error) bool {
 	}
 	// bbolt wraps the failed growth of its file with %s: only the text is left.
 	if text, grew := strings.CutPrefix(err.Error(), "file resize error: "); grew {
-		for _, full := range fullErrors {
+		for _, full := range disk.Full {
 			if strings.HasSuffix(text, full.Error()) {
 				return true
 			}
@@ -68,7 +81,7 @@ const (
 
 // probe finds out whether there is room again when no event is at hand to try
 // with: it writes a file beside the journal and removes it.
-func (d *disk) probe(folder string) error {
+func (d *diskCalls) probe(folder string) error {
 	path := filepath.Join(folder, probeName)
 	file, err := d.openFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -79,7 +92,7 @@ func (d *disk) probe(folder string) error {
 }
 
 // makeFolder creates the state directory, for its owner alone, if it is not there.
-func (d *disk) makeFolder(path string) error {
+func (d *diskCalls) makeFolder(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.IsDir() {
 			return fmt.Errorf("%s is not a directory", path)

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/casparian-flow/casparian-worker/disk"
 )
 
 // MaxBlob is the most bytes that one blob may have.
@@ -26,7 +28,11 @@ type Options struct {
 	// Owner is who opens it. PID and Since are filled in when they are zero.
 	Owner Owner
 
-	disk    *disk                           // nil is the real one
+	// Disk sees every call that changes a file before it is made; nil is the disk as
+	// it is.
+	Disk disk.Watch
+
+	calls   *diskCalls                      // nil are those of Disk
 	backOff func(attempt int) time.Duration // nil is backOff
 }
 
@@ -84,9 +90,9 @@ func Open(dir string, opts Options) (*Journal, error) {
 	if j.backOff == nil {
 		j.backOff = backOff
 	}
-	d := opts.disk
+	d := opts.calls
 	if d == nil {
-		d = realDisk()
+		d = callsOn(opts.Disk)
 	}
 	if opts.Owner.PID == 0 {
 		opts.Owner.PID = os.Getpid()
@@ -101,7 +107,7 @@ func Open(dir string, opts Options) (*Journal, error) {
 	return j, nil
 }
 
-func (j *Journal) open(d *disk, owner Owner) (err error) {
+func (j *Journal) open(d *diskCalls, owner Owner) (err error) {
 	if err := d.makeFolder(j.folder); err != nil {
 		return err
 	}

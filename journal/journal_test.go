@@ -182,7 +182,7 @@ func TestAppendsShareACommit(t *testing.T) {
 	const appends = 100
 	entered, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	d := realDisk()
+	d := callsOn(nil)
 	commits := 0
 	d.commit = func(tx *bbolt.Tx) error {
 		commits++
@@ -192,7 +192,7 @@ func TestAppendsShareACommit(t *testing.T) {
 		}
 		return tx.Commit()
 	}
-	j := open(t, t.TempDir(), Options{disk: d})
+	j := open(t, t.TempDir(), Options{calls: d})
 	var all sync.WaitGroup
 	seen := make(chan uint64, appends)
 	start := func() {
@@ -274,7 +274,7 @@ func TestAnIllegalEventDoesNotSpoilItsBatch(t *testing.T) {
 func heldUp(t *testing.T) (j *Journal, release func()) {
 	t.Helper()
 	entered, gate := make(chan struct{}), make(chan struct{})
-	d := realDisk()
+	d := callsOn(nil)
 	commits := 0
 	d.commit = func(tx *bbolt.Tx) error {
 		if commits++; commits == 2 {
@@ -283,7 +283,7 @@ func heldUp(t *testing.T) (j *Journal, release func()) {
 		}
 		return tx.Commit()
 	}
-	j = open(t, t.TempDir(), Options{disk: d})
+	j = open(t, t.TempDir(), Options{calls: d})
 	go j.Append(context.Background(), WorkerStarted{WorkerID: "first"})
 	<-entered
 	release = sync.OnceFunc(func() { close(gate) })
@@ -316,7 +316,7 @@ func TestGivingUpAnAppend(t *testing.T) {
 	})
 	t.Run("while it is written: nobody knows", func(t *testing.T) {
 		entered, gate := make(chan struct{}), make(chan struct{})
-		d := realDisk()
+		d := callsOn(nil)
 		d.commit = func(tx *bbolt.Tx) error {
 			if gate != nil && tx.Bucket(logBucket).Get(seqKey(1)) != nil {
 				close(entered)
@@ -325,7 +325,7 @@ func TestGivingUpAnAppend(t *testing.T) {
 			}
 			return tx.Commit()
 		}
-		j := open(t, t.TempDir(), Options{disk: d})
+		j := open(t, t.TempDir(), Options{calls: d})
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error)
 		released := gate

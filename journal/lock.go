@@ -36,7 +36,7 @@ type fileLock struct {
 }
 
 // lockFolder takes the lock, or says within about a second who has it.
-func lockFolder(d *disk, folder string, owner Owner) (*fileLock, error) {
+func lockFolder(d *diskCalls, folder string, owner Owner) (*fileLock, error) {
 	path := filepath.Join(folder, lockName)
 	file, err := d.openFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -57,7 +57,7 @@ func lockFolder(d *disk, folder string, owner Owner) (*fileLock, error) {
 
 // lockFolderToRead takes the lock together with other readers. A folder without a
 // lock file (a copy, or a read-only disk) is read without one.
-func lockFolderToRead(d *disk, folder string) (*fileLock, error) {
+func lockFolderToRead(d *diskCalls, folder string) (*fileLock, error) {
 	file, err := d.openFile(filepath.Join(folder, lockName), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

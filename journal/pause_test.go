@@ -14,17 +14,19 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/casparian-flow/casparian-worker/disk"
 )
 
 // fullDisk is a disk whose writes can be refused.
 type fullDisk struct {
-	*disk
+	*diskCalls
 	full    atomic.Pointer[error]
 	refused atomic.Int64
 }
 
 func newFullDisk() *fullDisk {
-	f := &fullDisk{disk: realDisk()}
+	f := &fullDisk{diskCalls: callsOn(nil)}
 	f.commit = func(tx *bbolt.Tx) error {
 		if err := f.full.Load(); err != nil {
 			f.refused.Add(1)
@@ -70,11 +72,11 @@ func (b *logBuffer) lines() []string {
 // TestAFullDiskPausesTheJournal: appends wait, one of them gives up, and when there
 // is room the others go through as if nothing had been.
 func TestAFullDiskPausesTheJournal(t *testing.T) {
-	for _, full := range fullErrors {
+	for _, full := range disk.Full {
 		t.Run(full.Error(), func(t *testing.T) {
 			var log logBuffer
 			d := newFullDisk()
-			j := open(t, t.TempDir(), Options{disk: d.disk, backOff: soon, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			j := open(t, t.TempDir(), Options{calls: d.diskCalls, backOff: soon, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			appendAll(t, j, WorkerStarted{WorkerID: "w"})
 			d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: full})
 
@@ -127,8 +129,8 @@ func TestAFullDiskPausesTheJournal(t *testing.T) {
 func TestAPauseEndsAlsoWhenNobodyWaits(t *testing.T) {
 	d := newFullDisk()
 	dir := t.TempDir()
-	j := open(t, dir, Options{disk: d.disk, backOff: soon})
-	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: fullErrors[0]})
+	j := open(t, dir, Options{calls: d.diskCalls, backOff: soon})
+	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]})
 	ctx, giveUp := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
@@ -156,8 +158,8 @@ func TestAPauseEndsAlsoWhenNobodyWaits(t *testing.T) {
 
 func TestClosingAPausedJournal(t *testing.T) {
 	d := newFullDisk()
-	j := open(t, t.TempDir(), Options{disk: d.disk, backOff: func(int) time.Duration { return time.Hour }})
-	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: fullErrors[0]})
+	j := open(t, t.TempDir(), Options{calls: d.diskCalls, backOff: func(int) time.Duration { return time.Hour }})
+	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]})
 	done := make(chan error)
 	for range 3 {
 		go func() {
@@ -186,15 +188,15 @@ func TestAFailedWriteEndsTheJournal(t *testing.T) {
 	}{
 		"before anything is written":            {func(*bbolt.Tx) error { return broken }, 1},
 		"after all is written":                  {func(tx *bbolt.Tx) error { return errors.Join(tx.Commit(), broken) }, 2},
-		"a full disk found out by a sync":       {func(*bbolt.Tx) error { return &fs.PathError{Op: "sync", Path: "x", Err: fullErrors[0]} }, 1},
-		"a full disk found out by a naked sync": {func(*bbolt.Tx) error { return fullErrors[0] }, 1},
+		"a full disk found out by a sync":       {func(*bbolt.Tx) error { return &fs.PathError{Op: "sync", Path: "x", Err: disk.Full[0]} }, 1},
+		"a full disk found out by a naked sync": {func(*bbolt.Tx) error { return disk.Full[0] }, 1},
 		"a panic in bbolt":                      {func(*bbolt.Tx) error { panic("page 5 already freed") }, 1},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			d := realDisk()
-			j := open(t, dir, Options{disk: d})
+			d := callsOn(nil)
+			j := open(t, dir, Options{calls: d})
 			appendAll(t, j, WorkerStarted{WorkerID: "w"})
 			changed := j.Changed()
 			d.commit = c.commit
@@ -232,14 +234,14 @@ func TestAFailedWriteEndsTheJournal(t *testing.T) {
 // event is there already, and does not write it twice.
 func TestAWriteThatTookEffectAndSaidItDidNot(t *testing.T) {
 	dir := t.TempDir()
-	d := realDisk()
-	j := open(t, dir, Options{disk: d, backOff: soon})
+	d := callsOn(nil)
+	j := open(t, dir, Options{calls: d, backOff: soon})
 	appendAll(t, j, WorkerStarted{WorkerID: "w"})
 	d.commit = func(tx *bbolt.Tx) error {
 		if err := tx.Commit(); err != nil {
 			return err
 		}
-		return &fs.PathError{Op: "write", Path: "journal.db", Err: fullErrors[0]}
+		return &fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]}
 	}
 	if _, err := j.Append(t.Context(), WorkerStopped{}); !errors.Is(err, ErrFailed) {
 		t.Fatal(err)

@@ -23,14 +23,14 @@ type Reader struct {
 // [Reader.Records] and [Reader.Verify].
 func OpenReadOnly(dir string) (*Reader, error) {
 	path := filepath.Join(dir, fileName)
-	r, err := openReader(realDisk(), dir, path)
+	r, err := openReader(callsOn(nil), dir, path)
 	if err != nil {
 		return nil, fmt.Errorf("open %w", explain(path, err))
 	}
 	return r, nil
 }
 
-func openReader(d *disk, dir, path string) (*Reader, error) {
+func openReader(d *diskCalls, dir, path string) (*Reader, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w (is %s the state directory of a worker that has run?)", ErrMissing, dir)
 	}

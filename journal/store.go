@@ -53,7 +53,7 @@ type Info struct {
 type store struct {
 	path string
 	db   *bbolt.DB
-	disk *disk
+	disk *diskCalls
 	info Info // Records and Head as of the opening
 	// stale: see checkPages.
 	stale bool
@@ -69,7 +69,7 @@ type store struct {
 // after each refused write; that scan also runs in a goroutine of bbolt's own,
 // where a panic cannot be recovered from. The map is not made large beforehand:
 // readers copy out in short transactions, so that the file can always grow.
-func boltOptions(d *disk) *bbolt.Options {
+func boltOptions(d *diskCalls) *bbolt.Options {
 	return &bbolt.Options{
 		Timeout:      lockWait, // only a tool of bbolt's own can be in the way here
 		FreelistType: bbolt.FreelistMapType,
@@ -80,7 +80,7 @@ func boltOptions(d *disk) *bbolt.Options {
 
 // createStore makes an empty journal under a temporary name and gives it its own
 // name only when it is whole and durable. The caller holds the lock.
-func createStore(d *disk, folder string, now time.Time) error {
+func createStore(d *diskCalls, folder string, now time.Time) error {
 	temporary, final := filepath.Join(folder, newFileName), filepath.Join(folder, fileName)
 	if err := d.remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -97,7 +97,7 @@ func createStore(d *disk, folder string, now time.Time) error {
 	return d.syncFolder(folder)
 }
 
-func fillNewStore(d *disk, path string, now time.Time) (err error) {
+func fillNewStore(d *diskCalls, path string, now time.Time) (err error) {
 	db, err := bbolt.Open(path, 0o600, boltOptions(d))
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func fillNewStore(d *disk, path string, now time.Time) (err error) {
 }
 
 // openStore opens an existing journal file. The caller holds the lock.
-func openStore(d *disk, path string, readOnly bool) (*store, error) {
+func openStore(d *diskCalls, path string, readOnly bool) (*store, error) {
 	s := &store{path: path, disk: d}
 	if err := s.checkShape(); err != nil {
 		return nil, err

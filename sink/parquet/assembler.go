@@ -12,29 +12,19 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
 )
-
-// stagedFile is what the assembler needs of a file. Tests put one in between
-// that fails like a full or broken disk.
-type stagedFile interface {
-	io.ReaderAt
-	io.WriterAt
-	io.Closer
-	Sync() error
-	Truncate(size int64) error
-	Stat() (fs.FileInfo, error)
-}
 
 // assembler owns the staged file: where each row group lies, what is durable,
 // and the footer. Nothing behind end counts; the next row group overwrites it.
 type assembler struct {
 	path   string // absolute, for messages
-	create func() (stagedFile, error)
+	create func() (*disk.File, error)
 	// syncNames makes the file's own name durable.
 	syncNames func() error
-	file      stagedFile // nil until the first row group begins
+	file      *disk.File // nil until the first row group begins
 	named     bool       // the file's name is durable
 
 	createdBy string // of the file's metadata
@@ -159,7 +149,7 @@ func (a *assembler) sync() error {
 
 // resume takes up a file at a token: it cuts off what lies behind the durable
 // end. A file that is shorter, or says something else, is damaged.
-func (a *assembler) resume(file stagedFile, token flushed) (schema []byte, err error) {
+func (a *assembler) resume(file *disk.File, token flushed) (schema []byte, err error) {
 	damaged := func(reason string, args ...any) ([]byte, error) {
 		return nil, &sink.DamageError{Path: a.path, Reason: fmt.Sprintf(reason, args...)}
 	}
@@ -196,7 +186,7 @@ func (o *outputRoot) reopen(name string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, &sink.DamageError{Path: o.absolute(name), Reason: "it is not a file"}
 	}
-	file, err := o.root.OpenFile(name, os.O_RDWR, 0)
+	file, err := o.openFile(name, os.O_RDWR)
 	if err != nil {
 		return nil, o.explain("open staged file", name, err)
 	}
@@ -213,7 +203,7 @@ func (o *outputRoot) stage(name string) (*os.File, error) {
 	if err := o.remove(name); err != nil {
 		return nil, err
 	}
-	file, err := o.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := o.openFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, o.explain("create staged file", name, err)
 	}

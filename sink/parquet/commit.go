@@ -74,7 +74,7 @@ func (d *Driver) publish(root *outputRoot, target sink.Target, loc location, sta
 		return &sink.PathError{Path: root.absolute(loc.final), Reason: "it is a folder, and a file is to be written there"}
 	}
 	if target.Mode != sink.Error || d.earlier(loc, target) {
-		if err := root.root.Rename(staging, loc.final); err != nil {
+		if err := root.rename(staging, loc.final); err != nil {
 			return root.explain("rename "+root.absolute(staging)+" to", loc.final, err)
 		}
 		return nil

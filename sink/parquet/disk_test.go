@@ -7,54 +7,45 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 
-// brokenFile fails like a disk: writes past a limit find it full, and each sync
+// brokenDisk fails like a disk: writes past a limit find it full, and each sync
 // or truncation from a number on finds it broken.
-type brokenFile struct {
-	stagedFile
-	disk *brokenDisk
-}
-
 type brokenDisk struct {
-	room      int64 // bytes that can be written; -1 for no limit
-	syncs     int   // that still work; -1 for no limit
+	room      int // bytes that can be written; -1 for no limit
+	syncs     int // that still work; -1 for no limit
 	truncates int
 }
 
-func (f *brokenFile) WriteAt(p []byte, at int64) (int, error) {
-	if f.disk.room >= 0 && int64(len(p)) > f.disk.room {
-		n, err := f.stagedFile.WriteAt(p[:f.disk.room], at) // a full disk takes what it can
-		f.disk.room -= int64(n)
-		return n, errors.Join(err, &os.PathError{Op: "write", Path: "staged", Err: syscall.ENOSPC})
+// on puts the disk under a driver with this configuration.
+func (b *brokenDisk) on(config Config) Config {
+	config.Disk = func(call disk.Call) error {
+		switch call.Op {
+		case disk.Write:
+			if b.room >= 0 && len(call.Data) > b.room {
+				written := b.room // a full disk takes what it can
+				b.room = 0
+				return &disk.Short{Written: written, Err: syscall.ENOSPC}
+			}
+			if b.room >= 0 {
+				b.room -= len(call.Data)
+			}
+		case disk.Sync:
+			if b.syncs == 0 {
+				return syscall.EIO
+			}
+			b.syncs--
+		case disk.Truncate:
+			if b.truncates == 0 {
+				return syscall.EIO
+			}
+			b.truncates--
+		}
+		return nil
 	}
-	if f.disk.room >= 0 {
-		f.disk.room -= int64(len(p))
-	}
-	return f.stagedFile.WriteAt(p, at)
-}
-
-func (f *brokenFile) Sync() error {
-	if f.disk.syncs == 0 {
-		return &os.PathError{Op: "sync", Path: "staged", Err: syscall.EIO}
-	}
-	f.disk.syncs--
-	return f.stagedFile.Sync()
-}
-
-func (f *brokenFile) Truncate(size int64) error {
-	if f.disk.truncates == 0 {
-		return &os.PathError{Op: "truncate", Path: "staged", Err: syscall.EIO}
-	}
-	f.disk.truncates--
-	return f.stagedFile.Truncate(size)
-}
-
-// on puts a disk under the driver's files.
-func (disk *brokenDisk) on(d *Driver) *Driver {
-	d.wrap = func(file stagedFile) stagedFile { return &brokenFile{file, disk} }
-	return d
+	return config
 }
 
 // TestAFullDiskAtEachWrite: wherever the room ends, the error says so, the last
@@ -87,9 +78,9 @@ func TestAFullDiskAtEachWrite(t *testing.T) {
 	must(t, err)
 
 	failures := 0
-	for room := int64(0); room < size.Size; room += 1 + size.Size/60 {
-		disk := &brokenDisk{room: room, syncs: -1, truncates: -1}
-		driver := disk.on(newDriver(t, Config{}))
+	for room := 0; room < int(size.Size); room += 1 + int(size.Size)/60 {
+		broken := &brokenDisk{room: room, syncs: -1, truncates: -1}
+		driver := newDriver(t, broken.on(Config{}))
 		to := target("parquet://a.parquet")
 		_, token, durable, err := steps(t, driver, to, nil, 0)
 		if err == nil {
@@ -99,7 +90,7 @@ func TestAFullDiskAtEachWrite(t *testing.T) {
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("room for %d bytes: %v", room, err)
 		}
-		disk.room = -1
+		broken.room = -1
 		to.Attempt = 2
 		sealed, _, _, err := steps(t, driver, to, token, durable)
 		if err != nil {
@@ -118,13 +109,13 @@ func TestAFullDiskAtEachWrite(t *testing.T) {
 
 // TestABrokenDisk: what could not be made durable is never said to be.
 func TestABrokenDisk(t *testing.T) {
-	for name, disk := range map[string]*brokenDisk{
+	for name, broken := range map[string]*brokenDisk{
 		"the first sync":  {room: -1, syncs: 0, truncates: -1},
 		"the second sync": {room: -1, syncs: 1, truncates: -1},
 		"the truncation":  {room: -1, syncs: -1, truncates: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			driver := disk.on(newDriver(t, Config{}))
+			driver := newDriver(t, broken.on(Config{}))
 			to := target("parquet://a.parquet")
 			w := open(t, driver, to, nil)
 			write(t, w, ints(0, 10))
@@ -137,7 +128,7 @@ func TestABrokenDisk(t *testing.T) {
 				t.Fatalf("%v", err)
 			}
 			// A failed sync is final: a second one could succeed and mean nothing.
-			disk.syncs, disk.truncates = -1, -1
+			broken.syncs, broken.truncates = -1, -1
 			if token, again := w.Seal(t.Context()); !errors.Is(again, syscall.EIO) || token != nil {
 				t.Errorf("sealed after a failure: %s, %v", token, again)
 			}

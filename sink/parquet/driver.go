@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 
@@ -42,14 +43,15 @@ type Config struct {
 	RowGroupBytes int64
 	// WorkerVersion goes into every file's metadata.
 	WorkerVersion string
+	// Disk sees every call that changes a file before it is made; nil is the disk
+	// as it is.
+	Disk disk.Watch
 }
 
 // Driver writes Parquet files. It keeps nothing open between calls.
 type Driver struct {
 	config    Config
 	createdBy string // of every file's metadata
-	// wrap stands between the assembler and the file; tests break it.
-	wrap func(stagedFile) stagedFile
 }
 
 var _ sink.Driver = (*Driver)(nil)
@@ -84,11 +86,7 @@ func New(config Config) (*Driver, error) {
 	if config.WorkerVersion == "" {
 		createdBy += "unknown"
 	}
-	return &Driver{
-		config:    config,
-		createdBy: createdBy,
-		wrap:      func(file stagedFile) stagedFile { return file },
-	}, nil
+	return &Driver{config: config, createdBy: createdBy}, nil
 }
 
 // Check refuses what cannot be written: see [sink.Driver]. It creates nothing.
@@ -201,7 +199,7 @@ func (d *Driver) reopen(target sink.Target, loc location, resume sink.Token) (si
 		return nil, err
 	}
 	writer := newWriter(d, target, loc, staging)
-	if err := writer.resume(d.wrap(file), token); err != nil {
+	if err := writer.resume(d.config.Disk.Over(file), token); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return writer, nil
@@ -217,7 +215,7 @@ func ownStaging(slashed string, loc location, target sink.Target) (string, error
 }
 
 // create makes the staged file when its first row group is there.
-func (d *Driver) create(staging string) (stagedFile, error) {
+func (d *Driver) create(staging string) (*disk.File, error) {
 	root, err := d.openRoot(true)
 	if err != nil {
 		return nil, err
@@ -227,7 +225,7 @@ func (d *Driver) create(staging string) (stagedFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.wrap(file), nil
+	return d.config.Disk.Over(file), nil
 }
 
 func (d *Driver) syncNames(folder string) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 
@@ -20,13 +21,14 @@ import (
 type outputRoot struct {
 	root *os.Root
 	path string // absolute, for messages
+	disk disk.Watch
 }
 
 // openRoot opens the output root. Without create, a missing root is an error
 // that errors.Is(err, fs.ErrNotExist).
 func (d *Driver) openRoot(create bool) (*outputRoot, error) {
 	if create {
-		if err := makeRoot(d.config.Root); err != nil {
+		if err := makeRoot(d.config.Disk, d.config.Root); err != nil {
 			return nil, fmt.Errorf("create output root %s: %w", d.config.Root, err)
 		}
 	}
@@ -34,29 +36,27 @@ func (d *Driver) openRoot(create bool) (*outputRoot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open output root %s: %w", d.config.Root, err)
 	}
-	return &outputRoot{root: root, path: d.config.Root}, nil
+	return &outputRoot{root: root, path: d.config.Root, disk: d.config.Disk}, nil
 }
 
 // makeRoot creates the root and what is missing above it, durably.
-func makeRoot(path string) error {
+func makeRoot(watch disk.Watch, path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
 	}
 	parent := filepath.Dir(path)
 	if parent != path {
-		if err := makeRoot(parent); err != nil {
+		if err := makeRoot(watch, parent); err != nil {
 			return err
 		}
+	}
+	if err := watch.Before(disk.Call{Op: disk.MakeFolder, Path: path}); err != nil {
+		return err
 	}
 	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	folder, err := os.Open(parent)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return syncFolder(folder)
+	return watch.SyncFolder(parent)
 }
 
 func (o *outputRoot) close() { o.root.Close() }
@@ -73,7 +73,10 @@ func (o *outputRoot) makeFolder(folder string) error {
 	if err := o.makeFolder(parent); err != nil {
 		return err
 	}
-	err := o.root.Mkdir(folder, 0o755)
+	err := o.disk.Before(disk.Call{Op: disk.MakeFolder, Path: o.absolute(folder)})
+	if err == nil {
+		err = o.root.Mkdir(folder, 0o755)
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return o.checkFolder(folder)
 	}
@@ -107,6 +110,22 @@ func (o *outputRoot) checkFolder(folder string) error {
 	return nil
 }
 
+// openFile opens or creates a file that is to be written.
+func (o *outputRoot) openFile(name string, flag int) (*os.File, error) {
+	if err := o.disk.Before(disk.Call{Op: disk.Open, Path: o.absolute(name)}); err != nil {
+		return nil, err
+	}
+	return o.root.OpenFile(name, flag, 0o644)
+}
+
+// rename gives a file another name, which may be taken.
+func (o *outputRoot) rename(from, to string) error {
+	if err := o.disk.Before(disk.Call{Op: disk.Rename, Path: o.absolute(from), To: o.absolute(to)}); err != nil {
+		return err
+	}
+	return o.root.Rename(from, to)
+}
+
 // sync makes the names in a folder durable.
 func (o *outputRoot) sync(folder string) error {
 	file, err := o.root.Open(folder)
@@ -114,6 +133,9 @@ func (o *outputRoot) sync(folder string) error {
 		return o.explain("open folder", folder, err)
 	}
 	defer file.Close()
+	if err := o.disk.Before(disk.Call{Op: disk.SyncFolder, Path: o.absolute(folder)}); err != nil {
+		return fmt.Errorf("make folder %s durable: %w", o.absolute(folder), err)
+	}
 	if err := syncFolder(file); err != nil {
 		return fmt.Errorf("make folder %s durable: %w", o.absolute(folder), err)
 	}
@@ -136,7 +158,10 @@ func (o *outputRoot) syncUpwards(folder string) error {
 
 // remove removes a file. A missing file is fine.
 func (o *outputRoot) remove(name string) error {
-	err := o.root.Remove(name)
+	err := o.disk.Before(disk.Call{Op: disk.Remove, Path: o.absolute(name)})
+	if err == nil {
+		err = o.root.Remove(name)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return o.explain("remove", name, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/casparian-flow/casparian-worker/disk"
 )
 
 // publishNew gives the staged file its final name in the same folder, and fails
@@ -17,6 +19,9 @@ func (o *outputRoot) publishNew(staging, final string) error {
 		return err
 	}
 	defer folder.Close()
+	if err := o.disk.Before(disk.Call{Op: disk.Rename, Path: o.absolute(staging), To: o.absolute(final)}); err != nil {
+		return err
+	}
 	at := int(folder.Fd())
 	err = unix.Renameat2(at, filepath.Base(staging), at, filepath.Base(final), unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {

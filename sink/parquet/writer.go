@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
 )
@@ -66,14 +67,14 @@ func newWriter(d *Driver, target sink.Target, loc location, staging string) *wri
 	w.lineage = newLineage(int64(target.JobID), target.FileVersionID)
 	w.assembler = assembler{
 		path:      filepath.Join(d.config.Root, staging),
-		create:    func() (stagedFile, error) { return d.create(staging) },
+		create:    func() (*disk.File, error) { return d.create(staging) },
 		syncNames: func() error { return d.syncNames(filepath.Dir(staging)) },
 		createdBy: d.createdBy,
 	}
 	return w
 }
 
-func (w *writer) resume(file stagedFile, token flushed) error {
+func (w *writer) resume(file *disk.File, token flushed) error {
 	message, err := w.assembler.resume(file, token)
 	if err != nil {
 		return err

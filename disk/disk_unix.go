@@ -1,16 +1,15 @@
 //go:build unix
 
-package journal
+package disk
 
 import (
 	"os"
 	"syscall"
 )
 
-var fullErrors = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}
+// Full are the system's words for a disk that takes no writes.
+var Full = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS}
 
-// syncFolder makes the names in a folder durable: a file that was renamed into it
-// is there after a power cut.
 func syncFolder(path string) error {
 	folder, err := os.Open(path)
 	if err != nil {
