@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-zeromq/zmq4"
 
+	"github.com/casparian-flow/casparian-worker/protocol/link/curve"
 	"github.com/casparian-flow/casparian-worker/protocol/link/zmtp"
 )
 
@@ -22,6 +23,12 @@ type Config struct {
 	// Identity is the ZMQ routing id, 1 to 255 bytes of UTF-8 (the Sentinel decodes
 	// it). No two links may use one identity at the same time.
 	Identity string
+
+	// Curve encrypts, proves who we are, and talks to the one server whose key it
+	// names. Plain shows a name and a password, in clear. At most one of them may be
+	// set; with neither, ZMTP's NULL, nobody proves anything.
+	Curve *CurveClient
+	Plain *Plain
 
 	// MaxMessage bounds the bytes of a received message; default 256 MiB.
 	MaxMessage int64
@@ -63,6 +70,13 @@ const (
 	defaultMinBackoff  = 250 * time.Millisecond
 	defaultMaxBackoff  = 15 * time.Second
 	maxIdentity        = 255 // bytes, of the ZMTP property
+	maxPlain           = 255 // bytes of a name, and of a password
+)
+
+// The security mechanisms.
+type (
+	CurveClient = curve.Client // the server's public key and our pair
+	Plain       = zmtp.Plain
 )
 
 // complete checks a Config and fills in its defaults.
@@ -80,6 +94,12 @@ func (c Config) complete() (Config, endpoint, error) {
 		return c, to, &ConfigError{"Identity", fmt.Sprintf("%q is not UTF-8", c.Identity)}
 	case strings.HasPrefix(c.Identity, "\x00"):
 		return c, to, &ConfigError{"Identity", "begins with a zero byte, which ZeroMQ keeps for itself"}
+	}
+	switch {
+	case c.Curve != nil && c.Plain != nil:
+		return c, to, &ConfigError{"Plain", "is set beside Curve; one connection has one mechanism"}
+	case c.Plain != nil && (len(c.Plain.Username) > maxPlain || len(c.Plain.Password) > maxPlain):
+		return c, to, &ConfigError{"Plain", fmt.Sprintf("has a name or a password of more than %d bytes", maxPlain)}
 	}
 	if c.MaxMessage < 0 {
 		return c, to, &ConfigError{"MaxMessage", "is negative"}
@@ -122,6 +142,8 @@ func (c Config) options() zmtp.Options {
 	return zmtp.Options{
 		Type:              zmq4.Dealer,
 		Identity:          c.Identity,
+		Curve:             c.Curve,
+		Plain:             c.Plain,
 		MaxMessage:        c.MaxMessage,
 		MaxFrames:         c.MaxFrames,
 		HandshakeTimeout:  c.HandshakeTimeout,

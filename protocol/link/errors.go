@@ -22,6 +22,7 @@ type (
 	ProtocolError  = zmtp.ProtocolError  // it does not speak ZMTP as it must
 	LimitError     = zmtp.LimitError     // it declared more than is allowed
 	RefusedError   = zmtp.RefusedError   // it answered with a ZMTP ERROR
+	SecurityError  = zmtp.SecurityError  // it does not prove what it must, or boxes were tampered with
 	HandshakeError = zmtp.HandshakeError // whatever kept a connection from coming up
 )
 

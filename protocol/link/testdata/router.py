@@ -1,8 +1,10 @@
 """A ROUTER on real libzmq, without handover, driven over stdin and stdout.
 
 Arguments: one JSON object:
-  {"bind": endpoint, "options": {"HEARTBEAT_IVL": 100, ...}, "echo": true}
-With echo it sends every message back and reports none.
+  {"bind": endpoint, "options": {"HEARTBEAT_IVL": 100, ...}, "echo": true,
+   "plain": {user: password}, "curve": {"public": key, "secret": key, "clients": [key, ...]}}
+With echo it sends every message back and reports none. With plain or curve it
+lets nobody in but those; keys are Z85.
 
 Every line on stdin is a JSON command, every line on stdout a JSON report:
 
@@ -18,6 +20,7 @@ import json
 import sys
 
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
 
 
 def report(**what):
@@ -32,6 +35,34 @@ def name(identity):
         return "base64:" + base64.b64encode(identity).decode()
 
 
+class Known:
+    """Says which client keys may come in."""
+
+    def __init__(self, keys):
+        self.keys = {key.encode() for key in keys}
+
+    def callback(self, domain, key):
+        return key in self.keys
+
+
+def protect(context, router, config):
+    """Asks for PLAIN or CURVE. It gives what must be stopped in the end."""
+    plain, curve = config.get("plain"), config.get("curve")
+    if not plain and not curve:
+        return None
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    if plain:
+        authenticator.configure_plain(domain="*", passwords=plain)
+        router.plain_server = True
+    if curve:
+        authenticator.configure_curve_callback(domain="*", credentials_provider=Known(curve["clients"]))
+        router.curve_publickey = curve["public"].encode()
+        router.curve_secretkey = curve["secret"].encode()
+        router.curve_server = True
+    return authenticator
+
+
 def main():
     config = json.loads(sys.argv[1])
     context = zmq.Context()
@@ -40,6 +71,7 @@ def main():
     router.ipv6 = "[" in config["bind"]
     for option, value in (config.get("options") or {}).items():
         router.setsockopt(getattr(zmq, option), value)
+    authenticator = protect(context, router, config)
     router.bind(config["bind"])
     report(endpoint=router.getsockopt_string(zmq.LAST_ENDPOINT))
 
@@ -67,6 +99,8 @@ def main():
                 command = json.loads(line)
                 if "quit" in command:
                     router.close()
+                    if authenticator:
+                        authenticator.stop()
                     context.term()
                     return
                 if "send" in command:

@@ -21,7 +21,7 @@ type Conn struct {
 	socket  net.Conn
 	wire    *wire
 	life    *life
-	frames  *zmq4.Conn
+	peer    zmq4.Metadata
 
 	turn  chan struct{} // held by whoever writes, from a message's first byte to the flush
 	pongs chan []byte   // contexts of PINGs to answer
@@ -51,19 +51,21 @@ func Open(ctx context.Context, socket net.Conn, options Options) (*Conn, error) 
 	}
 	c.wire = newWire(socket, o, c.life, c.onCommand)
 
-	if err := c.handshake(ctx); err != nil {
+	mechanism := newMechanism(o)
+	if err := c.handshake(ctx, mechanism); err != nil {
 		abort(socket)
-		return nil, &HandshakeError{Err: err, Announced: c.wire.announced() && !errors.Is(err, ErrPeerClosed)}
+		return nil, &HandshakeError{Err: err, Announced: mechanism.outcome().announced && !errors.Is(err, ErrPeerClosed)}
 	}
 	return c, nil
 }
 
-func (c *Conn) handshake(ctx context.Context) error {
+func (c *Conn) handshake(ctx context.Context, m mechanism) error {
 	if err := c.socket.SetDeadline(time.Now().Add(c.options.HandshakeTimeout)); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { c.socket.Close() })
-	frames, err := openFrames(c.wire, c.options)
+	hands := &shaking{Conn: c.socket, wire: c.wire, mechanism: string(m.Type())}
+	peer, err := hands.shake(c.options, m)
 	if !stop() {
 		return context.Cause(ctx)
 	}
@@ -71,50 +73,45 @@ func (c *Conn) handshake(ctx context.Context) error {
 		err = c.socket.SetDeadline(time.Time{})
 	}
 	if err != nil {
-		return c.handshakeReason(err)
+		return c.handshakeReason(hands, m, err)
 	}
-	c.frames = frames
-	c.wire.opened()
+	c.peer = peer
+	c.wire.opened(m.outcome().session, c.options.WriteStall)
 	c.life.last.Store(c.life.now())
 	return nil
 }
 
-// openFrames is zmq4.Open without its panics: it slices the peer's metadata
-// without looking at its length, and panics on a socket type that it does not know.
-func openFrames(w *wire, o Options) (frames *zmq4.Conn, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			frames, err = nil, &ProtocolError{fmt.Sprintf("malformed metadata (%v)", p)}
-		}
-	}()
-	return zmq4.Open(w, nullSecurity, o.Type, zmq4.SocketIdentity(o.Identity), o.Server, nil)
-}
-
-// handshakeReason prefers the wire's own error to zmq4's words for it.
-func (c *Conn) handshakeReason(err error) error {
-	failed := c.wire.failed
+// handshakeReason prefers what reading failed with, and errors of ours, to zmq4's
+// words for them.
+func (c *Conn) handshakeReason(hands *shaking, m mechanism, err error) error {
+	var broken *ProtocolError
+	var insecure *SecurityError
+	var network net.Error
+	failed := hands.failed
 	switch {
-	case failed == io.EOF:
-		return ErrPeerClosed
-	case failed == io.ErrUnexpectedEOF:
-		return fmt.Errorf("%w within its greeting or a frame", ErrPeerClosed)
+	case failed == io.EOF, failed == io.ErrUnexpectedEOF:
+		return fmt.Errorf("%w in the handshake%s", ErrPeerClosed, hands.hint(m))
 	case errors.Is(failed, os.ErrDeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("not done within %s: %w", c.options.HandshakeTimeout, os.ErrDeadlineExceeded)
 	case failed != nil:
 		return failed
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return &ProtocolError{fmt.Sprintf("malformed metadata (%v)", err)}
+	case errors.As(err, &broken):
+		return broken
+	case errors.As(err, &insecure):
+		return insecure
+	case errors.As(err, &network), errors.Is(err, errClientOnly):
+		return err
 	}
-	return err
+	return &ProtocolError{err.Error()}
 }
 
 // PeerType is the peer's socket type.
 func (c *Conn) PeerType() zmq4.SocketType {
-	return zmq4.SocketType(c.frames.Peer.Meta["Socket-Type"])
+	return zmq4.SocketType(c.peer["Socket-Type"])
 }
 
 // PeerIdentity is the routing id that the peer announced, "" when it has none.
-func (c *Conn) PeerIdentity() string { return c.frames.Peer.Meta["Identity"] }
+func (c *Conn) PeerIdentity() string { return c.peer["Identity"] }
 
 // Serve reads until the connection ends and gives the reason, never nil. Every
 // message goes to receive, in order; its frames are receive's to keep. While
@@ -154,7 +151,7 @@ func (c *Conn) Serve(ctx context.Context, receive func(frames [][]byte) error) e
 
 func (c *Conn) read(ctx context.Context, receive func([][]byte) error) error {
 	for {
-		message, err := c.frames.RecvMsg()
+		frames, err := c.wire.readMessage()
 		if err != nil {
 			return c.readReason(err)
 		}
@@ -162,7 +159,7 @@ func (c *Conn) read(ctx context.Context, receive func([][]byte) error) error {
 			continue
 		}
 		c.life.held.Store(true)
-		err = receive(message.Frames)
+		err = receive(frames)
 		c.life.last.Store(c.life.now())
 		c.life.held.Store(false)
 		if err != nil && ctx.Err() == nil {
@@ -172,16 +169,13 @@ func (c *Conn) read(ctx context.Context, receive func([][]byte) error) error {
 }
 
 func (c *Conn) readReason(err error) error {
-	if c.wire.failed != nil {
-		err = c.wire.failed
-	}
 	switch {
 	case err == io.EOF:
 		c.released.Store(true)
 		return ErrPeerClosed
 	case err == io.ErrUnexpectedEOF:
 		c.released.Store(true)
-		return fmt.Errorf("%w within a frame", ErrPeerClosed)
+		return fmt.Errorf("%w within a message", ErrPeerClosed)
 	}
 	return fmt.Errorf("read: %w", err)
 }
@@ -223,10 +217,7 @@ func (c *Conn) Send(ctx context.Context, frames [][]byte) error {
 	giveUp := context.AfterFunc(ctx, func() {
 		c.abort(fmt.Errorf("%w: %w", ErrInterrupted, context.Cause(ctx)))
 	})
-	err := c.frames.SendMsg(zmq4.NewMsgFrom(frames...))
-	if err == nil {
-		err = c.wire.flush()
-	}
+	err := c.wire.writeMessage(frames)
 	giveUp()
 	if err != nil {
 		return c.writeFailed(err)
@@ -240,11 +231,6 @@ func (c *Conn) Send(ctx context.Context, frames [][]byte) error {
 
 // writeFailed ends the connection and gives the reason that stays.
 func (c *Conn) writeFailed(err error) error {
-	if errors.Is(err, zmq4.ErrClosedConn) {
-		// The reader has met the end and is about to say why. Nothing was written.
-		<-c.ended
-		return c.closedError()
-	}
 	return c.abort(fmt.Errorf("write: %w", err))
 }
 

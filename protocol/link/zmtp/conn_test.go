@@ -301,7 +301,7 @@ func TestHandshakeFailures(t *testing.T) {
 		{"an unknown socket type", ready(property("Socket-Type", "SAMOVAR")), false, isProtocol, true},
 		{"no socket type", ready(nil), false, isProtocol, true},
 		{"a socket type that cannot talk to us", ready(property("Socket-Type", "PUB")), false, mentions("not compatible"), true},
-		{"another command", append(greetingBytes(), commandFrame("WELCOME", nil)...), false, is(zmq4.ErrBadCmd), true},
+		{"another command", append(greetingBytes(), commandFrame("WELCOME", nil)...), false, isProtocol, true},
 		{"a message", append(greetingBytes(), frame(0, []byte("hi"))...), false, isProtocol, true},
 		{"a command of 1 TiB", append(greetingBytes(), 6, 0, 0, 1, 0, 0, 0, 0, 0), false, isLimit, true},
 		{"a refusal", append(greetingBytes(), commandFrame("ERROR", append([]byte{3}, "no!"...))...), false,
@@ -371,7 +371,6 @@ func TestTrafficThatBreaksTheRules(t *testing.T) {
 		{"a command of 1 MiB", []byte{flagCommand | flagLong, 0, 0, 0, 0, 0, 16, 0, 0}, isLimit("bytes of a command")},
 		{"reserved flags", []byte{0x10, 0}, isProtocol},
 		{"a command in pieces", []byte{flagCommand | flagMore, 0}, isProtocol},
-		{"a command inside a message", append(bytes.Clone(part), pingFrame("")...), isProtocol},
 		{"an empty command", []byte{flagCommand, 0}, isProtocol},
 		{"a command name beyond its end", []byte{flagCommand, 2, 9, 'P'}, isProtocol},
 		{"a PING without a TTL", commandFrame("PING", nil), isProtocol},
@@ -398,7 +397,9 @@ func TestTrafficWithinTheRules(t *testing.T) {
 	peer.write(frame(0, make([]byte, limit)))
 	peer.write(append(append(frame(flagMore, nil), frame(flagMore, make([]byte, 500))...), frame(0, make([]byte, 500))...))
 	peer.write([]byte{flagLong, 0, 0, 0, 0, 0, 0, 0, 1, 'x'}) // a long size where a short one would do
-	for i, want := range []int{1, 3, 1} {
+	// libzmq's heartbeats come between two frames of a message, too.
+	peer.write(append(append(append(frame(flagMore, nil), pingFrame("ctx")...), commandFrame("PONG", nil)...), frame(0, nil)...))
+	for i, want := range []int{1, 3, 1, 2} {
 		select {
 		case f := <-got:
 			if len(f) != want {
@@ -409,6 +410,9 @@ func TestTrafficWithinTheRules(t *testing.T) {
 		case <-time.After(within):
 			t.Fatal("nothing came")
 		}
+	}
+	if context := peer.nextCommand("PONG"); string(context) != "ctx" {
+		t.Errorf("the PING in a message was answered with %q", context)
 	}
 }
 

@@ -56,6 +56,13 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the peer refused the connection: %q", e.Reason)
 }
 
+// SecurityError is a peer that does not prove what it must, or boxes that were
+// changed, forged or sent again on the way to us.
+type SecurityError struct{ Err error }
+
+func (e *SecurityError) Error() string { return "security: " + e.Err.Error() }
+func (e *SecurityError) Unwrap() error { return e.Err }
+
 // HandshakeError wraps whatever kept a connection from being opened.
 type HandshakeError struct {
 	Err error

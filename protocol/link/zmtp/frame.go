@@ -22,6 +22,20 @@ type frameHeader struct {
 	size  uint64  // of the body, in bytes
 }
 
+// newFrameHeader makes the header of a body of size bytes; flagLong follows from it.
+func newFrameHeader(flags byte, size int) frameHeader {
+	h := frameHeader{n: 2, size: uint64(size)}
+	h.bytes[0], h.bytes[1] = flags, byte(size)
+	if size > 255 {
+		h.n = 9
+		h.bytes[0] |= flagLong
+		binary.BigEndian.PutUint64(h.bytes[1:], h.size)
+	}
+	return h
+}
+
+// flags are those that are said of the frame, not those that are said of its size.
+func (h *frameHeader) flags() byte   { return h.bytes[0] &^ flagLong }
 func (h *frameHeader) more() bool    { return h.bytes[0]&flagMore != 0 }
 func (h *frameHeader) command() bool { return h.bytes[0]&flagCommand != 0 }
 func (h *frameHeader) raw() []byte   { return h.bytes[:h.n] }

@@ -7,10 +7,7 @@ import (
 	"time"
 
 	"github.com/go-zeromq/zmq4"
-	"github.com/go-zeromq/zmq4/security/null"
 )
-
-var nullSecurity = null.Security()
 
 // pingLog remembers the last PING, so that its PONG gives a round-trip time.
 type pingLog struct {
@@ -88,11 +85,7 @@ func (c *Conn) writeCommandAs(name string, body []byte, begin func()) bool {
 	}
 	defer func() { <-c.turn }()
 	begin()
-	err := c.frames.SendCmd(name, body)
-	if err == nil {
-		err = c.wire.flush()
-	}
-	if err != nil {
+	if err := c.wire.writeCommand(name, body); err != nil {
 		_ = c.writeFailed(err) // Serve gives the reason
 		return false
 	}

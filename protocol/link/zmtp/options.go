@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/casparian-flow/casparian-worker/protocol/link/curve"
 )
 
 // Options says who we are on a connection and what we put up with. Every zero
@@ -13,6 +15,9 @@ type Options struct {
 	Identity string          // our routing id, at most 255 bytes; may be empty
 	Server   bool            // true on the accepting side
 
+	Curve *curve.Client // with CURVE: everything is encrypted, for one server key alone
+	Plain *Plain        // with PLAIN, when Curve is nil; with neither, nobody proves anything
+
 	MaxMessage int64 // bytes in all frames of a received message; default [DefaultMaxMessage]
 	MaxFrames  int   // frames of a received message; default [DefaultMaxFrames]
 
@@ -20,6 +25,9 @@ type Options struct {
 	HeartbeatInterval time.Duration // between PINGs; default [DefaultHeartbeatInterval]
 	WriteStall        time.Duration // without one byte of progress; default [DefaultWriteStall]
 }
+
+// Plain is what PLAIN shows the peer, in clear: anybody on the way can read it.
+type Plain struct{ Username, Password string } // 255 bytes each at most
 
 // The defaults of Options.
 const (

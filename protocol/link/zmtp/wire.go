@@ -2,180 +2,227 @@ package zmtp
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"time"
-)
 
-// stage is how far a wire's reading has come.
-type stage uint8
-
-const (
-	greeting  stage = iota // the peer's first 64 bytes
-	handshake              // commands only, passed on to zmq4
-	traffic                // messages passed on to zmq4, commands taken out
+	"github.com/casparian-flow/casparian-worker/protocol/link/curve"
 )
 
 const (
-	greetingSize  = 64
-	greetingFirst = 0xff      // every ZMTP 2 or 3 peer begins with this byte
-	readBuffer    = 64 << 10  // bytes
-	writeBuffer   = 64 << 10  // bytes
-	writeChunk    = 256 << 10 // bytes per write call, the step in which progress is seen
+	readBuffer  = 64 << 10  // bytes
+	writeBuffer = 64 << 10  // bytes
+	writeChunk  = 256 << 10 // bytes per write call, the step in which progress is seen
+	keptScratch = 1 << 20   // bytes; larger memory is given back
+
+	boxOverhead = uint64(curve.Overhead)
 )
 
-// wire is the net.Conn that zmq4 reads and writes instead of the socket.
+// wire is a socket on which frames go both ways, in clear or in the boxes of a
+// CURVE session. It keeps the limits, and tells life of every byte.
 //
 // One goroutine reads. Writing goes through a buffer and has no lock of its own:
 // Conn holds its turn from the first byte of a message to the flush.
 type wire struct {
-	net.Conn
-	life *life
+	socket  net.Conn
+	life    *life
+	session *curve.Session // nil: frames go in clear
 
 	// The reading side.
 	in        *bufio.Reader
-	stage     stage
-	ready     []byte // bytes to hand on before the rest of the body
-	rest      uint64 // bytes of the current body still to be handed on
-	total     uint64 // bytes of the current message so far
-	frames    int    // frames of the current message so far
-	maxTotal  uint64
+	maxTotal  uint64 // bytes of a message
 	maxFrames int
 	command   func(name string, data []byte) error
-	failed    error // the first error of reading; final
+	box       []byte // scratch memory for a sealed frame
 
 	// The writing side.
 	out     *bufio.Writer
-	stall   time.Duration
-	sent    int64 // bytes of the handshake put into the buffer
-	opening bool  // true until the handshake is over: every write is flushed
+	stall   time.Duration // 0 in the handshake, which has a deadline for the whole of it
+	sealing []byte        // scratch memory for a sealed frame
 }
 
-func newWire(conn net.Conn, o Options, life *life, command func(string, []byte) error) *wire {
-	w := &wire{
-		Conn: conn, life: life, command: command, opening: true, stall: o.WriteStall,
-		maxTotal: uint64(o.MaxMessage), maxFrames: o.MaxFrames,
-	}
+func newWire(socket net.Conn, o Options, life *life, command func(string, []byte) error) *wire {
+	w := &wire{socket: socket, life: life, command: command, maxTotal: uint64(o.MaxMessage), maxFrames: o.MaxFrames}
 	w.in = bufio.NewReaderSize(heard{w}, readBuffer)
 	w.out = bufio.NewWriterSize(progress{w}, writeBuffer)
 	return w
 }
 
-// opened ends the handshake stage of both sides.
-func (w *wire) opened() {
-	w.stage = traffic
-	w.opening = false
+// opened begins the traffic that follows a handshake.
+func (w *wire) opened(session *curve.Session, stall time.Duration) {
+	w.session, w.stall = session, stall
 }
 
-// Read hands zmq4 whole, checked frames, in whatever pieces it asks for them.
-func (w *wire) Read(p []byte) (int, error) {
-	if w.failed != nil {
-		return 0, w.failed
-	}
-	n, err := w.read(p)
-	if err != nil {
-		w.failed = err
-	}
-	return n, err
-}
-
-func (w *wire) read(p []byte) (int, error) {
-	for len(w.ready) == 0 && w.rest == 0 {
-		if err := w.next(); err != nil {
-			return 0, err
+// readMessage reads the next message. Commands are taken out, before it and also
+// between its frames, where libzmq sends its heartbeats, too. io.EOF means that the
+// peer ended in good order, io.ErrUnexpectedEOF that it did within a message.
+func (w *wire) readMessage() ([][]byte, error) {
+	var frames [][]byte
+	var total uint64
+	for {
+		flags, body, err := w.readFrame(total, len(frames))
+		switch {
+		case err == io.EOF && len(frames) > 0:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case flags&flagCommand != 0:
+			if err := w.take(body); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		frames = append(frames, body)
+		total += uint64(len(body))
+		if flags&flagMore == 0 {
+			return frames, nil
 		}
 	}
-	if len(w.ready) > 0 {
-		n := copy(p, w.ready)
-		w.ready = w.ready[n:]
-		return n, nil
-	}
-	if uint64(len(p)) > w.rest {
-		p = p[:w.rest]
-	}
-	n, err := w.in.Read(p)
-	w.rest -= uint64(n)
-	return n, withinFrame(err)
 }
 
-// next reads up to the next thing to hand on: the greeting, a command of the
-// handshake, or the header of a message's frame.
-func (w *wire) next() error {
-	if w.stage == greeting {
-		return w.nextGreeting()
-	}
+// readFrame reads a command, or the next frame of a message of which total bytes
+// in some frames have come. The limits count before memory is taken.
+func (w *wire) readFrame(total uint64, frames int) (flags byte, body []byte, err error) {
 	h, err := readFrameHeader(w.in)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
-	if h.command() {
-		return w.nextCommand(&h)
+	if w.session != nil {
+		return w.readBox(h, total, frames)
 	}
-	if w.stage == handshake {
-		return &ProtocolError{"a message before the end of the handshake"}
+	if err := w.check(h.flags(), h.size, total, frames); err != nil {
+		return 0, nil, err
 	}
-	if h.size > w.maxTotal-w.total {
-		return &LimitError{"bytes of a message", saturating(w.total, h.size), w.maxTotal}
-	}
-	if w.frames++; w.frames > w.maxFrames {
-		return &LimitError{"frames of a message", uint64(w.frames), uint64(w.maxFrames)}
-	}
-	w.total += h.size
-	if !h.more() {
-		w.total, w.frames = 0, 0
-	}
-	w.ready = append(w.ready[:0], h.raw()...)
-	w.rest = h.size
-	return nil
-}
-
-// nextGreeting looks at the first byte before it waits for the others: a peer
-// that speaks something else may never send 64 bytes.
-func (w *wire) nextGreeting() error {
-	first, err := w.in.Peek(1)
-	if err != nil {
-		return err
-	}
-	if first[0] != greetingFirst {
-		start, _ := w.in.Peek(min(w.in.Buffered(), 16))
-		return &ProtocolError{fmt.Sprintf("it begins with %q, not with a ZMTP greeting", start)}
-	}
-	w.ready = make([]byte, greetingSize)
-	if _, err := io.ReadFull(w.in, w.ready); err != nil {
-		w.ready = nil
-		return withinFrame(err)
-	}
-	w.stage = handshake
-	return nil
-}
-
-func (w *wire) nextCommand(h *frameHeader) error {
-	if w.frames > 0 {
-		return &ProtocolError{"a command between two frames of a message"}
-	}
-	if h.size > maxCommand {
-		return &LimitError{"bytes of a command", h.size, maxCommand}
-	}
-	body := make([]byte, h.size)
+	body = make([]byte, h.size)
 	if _, err := io.ReadFull(w.in, body); err != nil {
-		return withinFrame(err)
+		return 0, nil, withinFrame(err)
 	}
-	name, data, err := splitCommand(body)
+	return h.flags(), body, nil
+}
+
+// readBox reads the rest of a frame that has another one sealed in it. libzmq does
+// not mark it as the command that it is by RFC 26.
+func (w *wire) readBox(h frameHeader, total uint64, frames int) (flags byte, body []byte, err error) {
+	if h.more() || h.size < boxOverhead {
+		return 0, nil, &SecurityError{curve.ErrMalformed}
+	}
+	// The box hides whether it is a command. A message's limits hold for both.
+	if err := w.check(0, h.size-boxOverhead, total, frames); err != nil {
+		return 0, nil, err
+	}
+	if uint64(cap(w.box)) < h.size {
+		w.box = make([]byte, h.size)
+	}
+	box := w.box[:h.size]
+	if cap(w.box) > keptScratch {
+		w.box = nil
+	}
+	if _, err := io.ReadFull(w.in, box); err != nil {
+		return 0, nil, withinFrame(err)
+	}
+	inner, body, err := w.session.Open(box)
 	if err != nil {
-		return err
+		return 0, nil, &SecurityError{err}
 	}
-	if name == "ERROR" {
+	if inner&curve.More != 0 {
+		flags |= flagMore
+	}
+	if inner&curve.Command != 0 {
+		flags |= flagCommand
+	}
+	if inner&^(curve.More|curve.Command) != 0 || flags == flagMore|flagCommand {
+		return 0, nil, &ProtocolError{fmt.Sprintf("frame flags %#02x in a box", inner)}
+	}
+	return flags, body, nil
+}
+
+// check compares a frame with the limits.
+func (w *wire) check(flags byte, size, total uint64, frames int) error {
+	switch {
+	case flags&flagCommand != 0:
+		if size > maxCommand {
+			return &LimitError{"bytes of a command", size, maxCommand}
+		}
+	case size > w.maxTotal-total:
+		return &LimitError{"bytes of a message", saturating(total, size), w.maxTotal}
+	case frames >= w.maxFrames:
+		return &LimitError{"frames of a message", uint64(frames) + 1, uint64(w.maxFrames)}
+	}
+	return nil
+}
+
+// take gives a command to whom it concerns.
+func (w *wire) take(body []byte) error {
+	name, data, err := splitCommand(body)
+	switch {
+	case err != nil:
+		return err
+	case name == "ERROR":
 		return &RefusedError{errorReason(data)}
 	}
-	if w.stage == handshake {
-		w.ready = append(append(w.ready[:0], h.raw()...), body...)
-		return nil
-	}
 	return w.command(name, data)
+}
+
+// writeMessage writes the frames of a message and flushes.
+func (w *wire) writeMessage(frames [][]byte) error {
+	for i, frame := range frames {
+		var flags byte
+		if i < len(frames)-1 {
+			flags = flagMore
+		}
+		if err := w.writeFrame(flags, frame); err != nil {
+			return err
+		}
+	}
+	return w.out.Flush()
+}
+
+// writeCommand writes a command and flushes.
+func (w *wire) writeCommand(name string, data []byte) error {
+	body := append(append([]byte{byte(len(name))}, name...), data...)
+	if err := w.writeFrame(flagCommand, body); err != nil {
+		return err
+	}
+	return w.out.Flush()
+}
+
+func (w *wire) writeFrame(flags byte, body []byte) error {
+	if w.session != nil {
+		return w.writeBox(flags, body)
+	}
+	h := newFrameHeader(flags, len(body))
+	if _, err := w.out.Write(h.raw()); err != nil {
+		return err
+	}
+	_, err := w.out.Write(body)
+	return err
+}
+
+func (w *wire) writeBox(flags byte, body []byte) error {
+	var inner byte
+	if flags&flagMore != 0 {
+		inner |= curve.More
+	}
+	if flags&flagCommand != 0 {
+		inner |= curve.Command
+	}
+	box, err := w.session.Seal(w.sealing[:0], inner, body)
+	if err != nil {
+		return &SecurityError{err}
+	}
+	if w.sealing = box; cap(box) > keptScratch {
+		w.sealing = nil
+	}
+	h := newFrameHeader(0, len(box))
+	if _, err := w.out.Write(h.raw()); err != nil {
+		return err
+	}
+	_, err = w.out.Write(box)
+	return err
 }
 
 // errorReason is the text of an ERROR command: one byte of length, then text.
@@ -183,31 +230,14 @@ func errorReason(data []byte) string {
 	if len(data) == 0 {
 		return ""
 	}
-	return string(data[1:min(len(data), 1+int(data[0]))])
+	return string(bytes.ToValidUTF8(data[1:min(len(data), 1+int(data[0]))], []byte("?")))
 }
-
-// Write takes what zmq4 writes of a frame into the buffer.
-func (w *wire) Write(p []byte) (int, error) {
-	n, err := w.out.Write(p)
-	if w.opening && err == nil {
-		w.sent += int64(n)
-		err = w.out.Flush()
-	}
-	return n, err
-}
-
-// flush writes what is in the buffer to the socket.
-func (w *wire) flush() error { return w.out.Flush() }
-
-// announced tells whether more than the greeting was written in the handshake:
-// then our identity was in it.
-func (w *wire) announced() bool { return w.sent > greetingSize }
 
 // heard reads the socket and notes that the peer lives.
 type heard struct{ w *wire }
 
 func (h heard) Read(p []byte) (int, error) {
-	n, err := h.w.Conn.Read(p)
+	n, err := h.w.socket.Read(p)
 	if n > 0 {
 		h.w.life.heard(n)
 	}
@@ -219,22 +249,23 @@ func (h heard) Read(p []byte) (int, error) {
 type progress struct{ w *wire }
 
 func (p progress) Write(b []byte) (written int, err error) {
+	stall := p.w.stall
 	for len(b) > 0 {
 		chunk := b[:min(len(b), writeChunk)]
-		if !p.w.opening { // the handshake has a deadline for the whole of it
-			if err := p.w.Conn.SetWriteDeadline(time.Now().Add(p.w.stall)); err != nil {
+		if stall > 0 {
+			if err := p.w.socket.SetWriteDeadline(time.Now().Add(stall)); err != nil {
 				return written, err
 			}
 		}
-		n, err := p.w.Conn.Write(chunk)
+		n, err := p.w.socket.Write(chunk)
 		written += n
 		b = b[n:]
 		if n > 0 {
 			p.w.life.wrote(n)
 		}
-		if err != nil && !(n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && !p.w.opening) {
+		if err != nil && !(n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && stall > 0) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = fmt.Errorf("%w for %s: %w", ErrWriteStalled, p.w.stall, err)
+				err = fmt.Errorf("%w for %s: %w", ErrWriteStalled, stall, err)
 			}
 			return written, err
 		}
@@ -247,54 +278,4 @@ func saturating(a, b uint64) uint64 {
 		return 1<<64 - 1
 	}
 	return a + b
-}
-
-// life is what is known of the peer's life signs. All times are nanoseconds
-// since its start, on the monotonic clock.
-type life struct {
-	start    time.Time
-	interval time.Duration
-
-	bytesIn, bytesOut atomic.Uint64
-	last              atomic.Int64 // the last byte that came
-	writing           atomic.Int64 // when the message being written was begun, 0 when none is
-	longWrite         atomic.Int64 // the last progress of a message that takes longer than interval
-	held              atomic.Bool  // we do not read: the consumer is busy
-	rtt               atomic.Int64 // of the last answered PING
-}
-
-func newLife(interval time.Duration) *life {
-	l := &life{start: time.Now(), interval: interval}
-	l.last.Store(1)
-	return l
-}
-
-// now is never 0: 0 stands for "not at all" in the fields above.
-func (l *life) now() int64 { return max(int64(time.Since(l.start)), 1) }
-
-func (l *life) at(t int64) time.Time { return l.start.Add(time.Duration(t)) }
-
-func (l *life) heard(n int) {
-	l.bytesIn.Add(uint64(n))
-	l.last.Store(l.now())
-}
-
-// wrote notes progress of writing. That the system takes bytes proves nothing
-// about the peer while there is room in the buffers. But a message that takes
-// longer than a heartbeat interval has filled them, and it keeps our PING
-// waiting: then its progress is the peer's life sign.
-func (l *life) wrote(n int) {
-	l.bytesOut.Add(uint64(n))
-	now := l.now()
-	if begun := l.writing.Load(); begun != 0 && now-begun > int64(l.interval) {
-		l.longWrite.Store(now)
-	}
-}
-
-// quiet is how long there has been no sign of life that there should have been.
-func (l *life) quiet() time.Duration {
-	if l.held.Load() {
-		return 0
-	}
-	return time.Duration(l.now() - max(l.last.Load(), l.longWrite.Load()))
 }
