@@ -117,9 +117,33 @@ drill: tools ## kill the worker at many moments, DRILLS times over, and look at 
 # Rust's writer takes part where there is a cargo. BENCHFLAGS=-repetitions=21
 # takes longer and is steadier.
 .PHONY: bench
-bench: tools ## measure the Parquet encoder beside others, into docs/benchmarks.md
+bench: workerbench ## measure the worker, and the Parquet encoder beside others, into docs/benchmarks.md
 	@$(GO) build -o bin/encoderbench/encoderbench ./integration/encoderbench
 	bin/encoderbench/encoderbench -python $(TOOLS)/bin/python -document docs/benchmarks.md $(BENCHFLAGS)
+
+# The whole worker. WORKERBENCHFLAGS="-scenarios small,CSV" measures some loads,
+# -long a stream of 100 million rows besides.
+.PHONY: workerbench
+workerbench: build tools ## measure the whole worker beside a plain one and the floor, into docs/benchmarks.md
+	@$(GO) build -o bin/workerbench ./integration/workerbench
+	bin/workerbench -python $(TOOLS)/bin/python -document docs/benchmarks.md -chart docs/benchmarks.svg $(WORKERBENCHFLAGS)
+
+PROFILES := bin/profiles
+.PHONY: profile
+profile: build tools ## profile the worker under each load, into bin/profiles, and show the top of each
+	@$(GO) build -o bin/workerbench ./integration/workerbench
+	@rm -rf $(PROFILES)
+	bin/workerbench -python $(TOOLS)/bin/python -profiles $(PROFILES) $(WORKERBENCHFLAGS)
+	@for folder in $(PROFILES)/*/; do \
+	    echo "== $$(basename "$$folder")"; \
+	    $(GO) tool pprof -top -nodecount 25 $(BINARY) "$$folder/cpu.pprof" 2> /dev/null | tail -n +4; \
+	done
+
+MANYJOBS ?= 10000
+.PHONY: manyjobs
+manyjobs: build tools ## run MANYJOBS small jobs and see whether anything grows, into docs/benchmarks.md
+	@$(GO) build -o bin/workerbench ./integration/workerbench
+	bin/workerbench -python $(TOOLS)/bin/python -document docs/benchmarks.md -many $(MANYJOBS)
 
 .PHONY: microbench
 microbench: ## run the Go benchmarks of all packages

@@ -163,6 +163,10 @@ func explain(path string, err error) error {
 	return fmt.Errorf("journal %s: %w", path, err)
 }
 
+// Syncs is how often the journal's file was synced since it was opened: twice for
+// each commit, its pages first and then the meta page that makes them count.
+func (j *Journal) Syncs() uint64 { return 2 * j.commits.Load() }
+
 // Close waits for the appends under way, closes the file and lets go of the lock.
 // Appends that wait for room on the disk end with [ErrClosed]. It may be called
 // more than once.

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/actors"
 	"github.com/casparian-flow/casparian-worker/bridge"
+	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/protocol/link"
 	"github.com/casparian-flow/casparian-worker/sink"
@@ -30,6 +32,7 @@ type Daemon struct {
 	environments *venv.Store
 	journal      *journal.Journal
 	host         *bridge.Host
+	syncs        atomic.Uint64 // of sinks: see countSync
 	control      *Control
 	started      time.Time
 }
@@ -92,6 +95,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	files, err := parquet.New(parquet.Config{
 		Root: config.Output, Compression: config.Compression,
 		RowGroupRows: config.RowGroupRows, RowGroupBytes: int64(config.RowGroupBytes), WorkerVersion: version,
+		Disk: d.countSync,
 	})
 	if err != nil {
 		return err
@@ -126,6 +130,14 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	}
 	if d.control, err = ListenControl(config.StateDir, d); err != nil {
 		return err
+	}
+	return nil
+}
+
+// countSync counts what the sinks sync, for the status.
+func (d *Daemon) countSync(call disk.Call) error {
+	if call.Op == disk.Sync || call.Op == disk.SyncFolder {
+		d.syncs.Add(1)
 	}
 	return nil
 }

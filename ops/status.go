@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -15,20 +16,22 @@ import (
 
 // Status is what a running worker says of itself.
 type Status struct {
-	WorkerID  string      `json:"worker_id"`
-	PID       int         `json:"pid"`
-	Since     time.Time   `json:"since"`
-	Connect   string      `json:"connect"`
-	Link      LinkStatus  `json:"link"`
-	Plugins   []string    `json:"plugins"`
-	Paused    string      `json:"paused,omitempty"` // why the journal takes nothing
-	Events    uint64      `json:"events"`
-	Queued    int         `json:"queued"`
-	Running   []JobStatus `json:"running"`
-	Owed      int         `json:"receipts_owed"` // not confirmed
-	Concluded uint64      `json:"concluded"`     // since the process started
-	Failed    uint64      `json:"failed"`
-	Skipped   uint64      `json:"messages_skipped"`
+	WorkerID   string      `json:"worker_id"`
+	PID        int         `json:"pid"`
+	Since      time.Time   `json:"since"`
+	Connect    string      `json:"connect"`
+	Link       LinkStatus  `json:"link"`
+	Plugins    []string    `json:"plugins"`
+	Paused     string      `json:"paused,omitempty"` // why the journal takes nothing
+	Events     uint64      `json:"events"`
+	Queued     int         `json:"queued"`
+	Running    []JobStatus `json:"running"`
+	Owed       int         `json:"receipts_owed"` // not confirmed
+	Concluded  uint64      `json:"concluded"`     // since the process started
+	Failed     uint64      `json:"failed"`
+	Skipped    uint64      `json:"messages_skipped"`
+	Syncs      uint64      `json:"syncs"` // of files and folders, since the process started
+	Goroutines int         `json:"goroutines"`
 }
 
 // LinkStatus is the connection to the Sentinel.
@@ -93,6 +96,8 @@ func (d *Daemon) Status() Status {
 	}
 	slices.SortFunc(s.Running, func(a, b JobStatus) int { return cmp.Compare(a.Job, b.Job) })
 	s.Concluded, s.Failed, _ = d.Monitor.Counts()
+	s.Syncs = d.journal.Syncs() + d.syncs.Load()
+	s.Goroutines = runtime.NumGoroutine()
 	return s
 }
 

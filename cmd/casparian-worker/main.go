@@ -59,6 +59,7 @@ func (e *usageError) Unwrap() error { return e.err }
 
 func rootCommand() *cobra.Command {
 	var config ops.Config
+	var profile string
 	root := &cobra.Command{
 		Use:   "casparian-worker --connect tcp://HOST:PORT [flags]",
 		Short: "Run plugins for a Casparian Flow Sentinel, and lose nothing when the power goes",
@@ -77,10 +78,15 @@ Each flag has a variable, named in brackets; a flag beats its variable.
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if _, err := ops.Load(cmd.Flags(), &config); err != nil {
 				return err
 			}
+			stop, err := startProfile(profile)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, stop()) }()
 			return daemon(cmd.Context(), config, cmd.ErrOrStderr())
 		},
 	}
@@ -89,6 +95,8 @@ Each flag has a variable, named in brackets; a flag beats its variable.
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.Flags().SortFlags = false
 	ops.Bind(root.Flags(), &config)
+	root.Flags().StringVar(&profile, "profile", "", "folder for CPU and heap profiles of this run")
+	_ = root.Flags().MarkHidden("profile") // for those who work on the worker: make profile
 	root.AddCommand(localCommand(), journalCommand(), statusCommand(), configCommand(), versionCommand())
 	return root
 }
