@@ -46,7 +46,7 @@ func openDesk(t *testing.T, folder string, concurrency int) *desk {
 	sinks := sink.NewRegistry()
 	sinks.Register("parquet", anything{})
 	d := &desk{T: t, journal: j, events: make(chan SourceEvent), outbox: make(chan Letter, 1), done: make(chan error, 1)}
-	d.coordinator = NewCoordinator(d, NewEnvironments(nil, j, log), NewRunner(nil, nil, j, concurrency),
+	d.coordinator = NewCoordinator(d, NewEnvironments(nil, nil, j, log), NewRunner(nil, nil, j, concurrency),
 		NewWriter(sinks, j, concurrency, log), j, NewMonitor(), CoordinatorConfig{
 			Concurrency: concurrency, MaxCrashes: 3, DrainTimeout: patience, Logger: log})
 	if err := d.coordinator.Recover(t.Context(), journal.WorkerStarted{WorkerID: "w"}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/venv"
 )
@@ -17,6 +18,7 @@ import (
 // Emits: for each wish one environmentAnswer.
 type Environments struct {
 	store   *venv.Store
+	host    *bridge.Host // is told what jobs will need
 	journal *journal.Journal
 	mailbox chan environmentWish
 	answers chan environmentAnswer
@@ -52,9 +54,9 @@ const (
 )
 
 // NewEnvironments makes the actor. Builds run in its own goroutines.
-func NewEnvironments(store *venv.Store, j *journal.Journal, log *slog.Logger) *Environments {
+func NewEnvironments(store *venv.Store, host *bridge.Host, j *journal.Journal, log *slog.Logger) *Environments {
 	return &Environments{
-		store: store, journal: j, log: log,
+		store: store, host: host, journal: j, log: log,
 		mailbox: make(chan environmentWish, environmentMailbox),
 		answers: make(chan environmentAnswer, environmentMailbox),
 		built:   make(chan environmentAnswer),
@@ -161,6 +163,9 @@ func (e *Environments) finish(ctx context.Context, answer environmentAnswer) err
 	}
 	if _, err := e.journal.Append(ctx, event); err != nil {
 		return err
+	}
+	if answer.err == nil {
+		e.host.Prepare(answer.interpreter)
 	}
 	if err := e.answer(ctx, answer); err != nil {
 		return err

@@ -8,6 +8,7 @@
 // # Reading order
 //
 //	host.go       options, limits, the runtime folder
+//	warm.go       which environments have a warm interpreter; forkserver.go is one
 //	guest.go      a guest's life from start to close
 //	conversation.go  who may connect, and which version is spoken
 //	wire1.go      version 1: what the shims of the field speak

@@ -3,7 +3,6 @@ package bridge
 import (
 	"encoding/base64"
 	"fmt"
-
 	"strconv"
 	"strings"
 )
@@ -46,9 +45,9 @@ var defaults = []string{
 	"PYTHONHASHSEED=0",
 }
 
-// guestEnvironment is the worker's environment without what is unwanted, then
-// the defaults, then the caller's extra variables, then the bridge's own.
-func guestEnvironment(inherited []string, spec Spec, address, marker, token string, legacy bool) []string {
+// inheritedEnvironment is the worker's environment without what is unwanted, then
+// the defaults.
+func inheritedEnvironment(inherited []string) []string {
 	var env []string
 	taken := make(map[string]bool)
 	for _, variable := range inherited {
@@ -63,7 +62,13 @@ func guestEnvironment(inherited []string, spec Spec, address, marker, token stri
 			env = append(env, variable)
 		}
 	}
-	env = append(env, spec.Env...)
+	return env
+}
+
+// guestEnvironment is what a guest that starts cold is given: what is inherited,
+// then the caller's extra variables, then the bridge's own.
+func guestEnvironment(inherited []string, spec Spec, address, marker, token string, legacy bool) []string {
+	env := append(inheritedEnvironment(inherited), spec.Env...)
 	env = append(env, MarkerVariable+"="+marker, socketVariable+"="+address, tokenVariable+"="+token)
 	if legacy {
 		env = append(env,

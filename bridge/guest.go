@@ -60,8 +60,7 @@ type Guest struct {
 	spec     Spec
 	token    string
 	process  Process
-	cmd      *exec.Cmd
-	hold     *processHold
+	root     root
 	listener listener
 	pool     *framePool
 	output   *outputTail
@@ -103,8 +102,9 @@ const (
 	backlogTime = 500 * time.Millisecond
 )
 
-// launch starts the process of a guest and what watches over it.
-func (h *Host) launch(spec Spec) (*Guest, error) {
+// launch starts the process of a guest. The context bounds the wait for a warm
+// interpreter.
+func (h *Host) launch(ctx context.Context, spec Spec) (*Guest, error) {
 	if spec.Interpreter == "" {
 		return nil, &GuestError{Kind: StartFailed, Detail: "no interpreter is given"}
 	}
@@ -118,7 +118,6 @@ func (h *Host) launch(spec Spec) (*Guest, error) {
 		batches:  make(chan Batch),
 		finished: make(chan struct{}),
 	}
-	marker := randomName()
 	var err error
 	if g.listener, err = listen(h.socketDir); err != nil {
 		return nil, &GuestError{Kind: StartFailed, Err: err}
@@ -129,27 +128,44 @@ func (h *Host) launch(spec Spec) (*Guest, error) {
 		return nil, &GuestError{Kind: StartFailed, Detail: "no pipe for the output", Err: err}
 	}
 	g.pipe = pipe
-	g.cmd = exec.Command(spec.Interpreter, h.shim)
-	g.cmd.Dir = spec.WorkDir
-	g.cmd.Env = guestEnvironment(os.Environ(), spec, g.listener.Address(), marker, g.token, h.custom)
-	g.cmd.Stdout, g.cmd.Stderr = theirs, theirs // stdin is the null device
-	g.cmd.SysProcAttr = processAttributes()
-	err = h.launcher.start(g.cmd)
+	marker := randomName()
+	g.root, err = h.startRoot(ctx, g, marker, theirs)
 	_ = theirs.Close()
 	if err != nil {
 		_ = g.listener.Close()
 		_ = pipe.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, startError(spec, err)
 	}
-	g.process = Process{PID: g.cmd.Process.Pid, StartTime: startTime(g.cmd.Process.Pid), Marker: marker}
-	if g.hold, err = holdProcess(g.cmd); err != nil {
-		_ = g.cmd.Process.Kill()
-		_ = g.cmd.Wait()
-		_ = g.listener.Close()
-		_ = pipe.Close()
-		return nil, &GuestError{Kind: StartFailed, Err: err}
+	g.process = Process{PID: g.root.pid(), StartTime: startTime(g.root.pid()), Marker: marker}
+	return g, nil
+}
+
+// startRoot forks a warm interpreter where it can, and starts one otherwise.
+func (h *Host) startRoot(ctx context.Context, g *Guest, marker string, output *os.File) (root, error) {
+	if h.warm != nil {
+		request := forkRequest{
+			Address: []byte(g.listener.Address()), Token: g.token, Marker: marker, Folder: []byte(g.spec.WorkDir),
+		}
+		for _, variable := range g.spec.Env {
+			request.Environment = append(request.Environment, []byte(variable))
+		}
+		if forked, err := h.warm.fork(ctx, g.spec.Interpreter, request, output); forked != nil || err != nil {
+			return forked, err
+		}
 	}
-	if limit := h.limits.Total; limit > 0 {
+	cmd := exec.Command(g.spec.Interpreter, h.shim)
+	cmd.Dir = g.spec.WorkDir
+	cmd.Env = guestEnvironment(os.Environ(), g.spec, g.listener.Address(), marker, g.token, h.custom)
+	cmd.Stdout, cmd.Stderr = output, output
+	return h.startCold(cmd)
+}
+
+// begin starts what watches over the guest.
+func (g *Guest) begin() {
+	if limit := g.host.limits.Total; limit > 0 {
 		g.total = time.AfterFunc(limit, func() {
 			g.interrupt(&GuestError{Kind: JobTimeout, Detail: "the job ran for " + limit.String(), Hint: "raise the job limit if it may take longer"})
 		})
@@ -157,7 +173,6 @@ func (h *Host) launch(spec Spec) (*Guest, error) {
 	go g.drainOutput()
 	go g.watchExit()
 	go g.run()
-	return g, nil
 }
 
 func startError(spec Spec, err error) error {
@@ -179,7 +194,7 @@ func (g *Guest) drainOutput() {
 }
 
 func (g *Guest) watchExit() {
-	awaitExit(g.cmd.Process)
+	g.root.await()
 	close(g.exited)
 	g.mu.Lock()
 	l := g.link
@@ -310,11 +325,10 @@ func (g *Guest) dismantle(patience time.Duration) (status string) {
 	byItself := waitFor(g.exited, patience)
 	// The root stays a zombie while its tree is killed: its pid is nobody else's.
 	err := KillTree(g.process, killTime)
-	g.hold.release()
+	g.root.release()
 	if waitFor(g.exited, killTime) {
-		_ = g.cmd.Wait()
-		if byItself {
-			status = g.cmd.ProcessState.String()
+		if ended := g.root.reap(); byItself {
+			status = ended
 		}
 	} else if err == nil {
 		err = &TreeError{PIDs: []int{g.process.PID}}

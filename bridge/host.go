@@ -27,7 +27,9 @@ type Options struct {
 	// It may speak version 1 or 2.
 	Shim   string
 	Limits Limits
-	// Logger is told of refused connections, and of nothing else.
+	// Warm guests are not for a shim of the field.
+	Warm Warm
+	// Logger is told of refused connections, and of warm interpreters.
 	Logger *slog.Logger
 }
 
@@ -86,6 +88,9 @@ type Host struct {
 	removeDir  string // the folder to remove at the end, when sockets are elsewhere
 	noteOfElse string // the file that names it
 	launcher   *launcher
+	warm       *warmPool // nil: every guest starts cold
+
+	starting sync.WaitGroup // calls of Start
 
 	mu     sync.Mutex
 	guests map[*Guest]struct{}
@@ -104,6 +109,10 @@ func NewHost(o Options) (*Host, error) {
 	}
 	if o.Dir == "" {
 		return nil, errors.New("bridge: no runtime folder is given")
+	}
+	warm, err := o.Warm.withDefaults()
+	if err != nil {
+		return nil, err
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -135,6 +144,9 @@ func NewHost(o Options) (*Host, error) {
 		return nil, err
 	}
 	h.launcher = newLauncher()
+	if warm.Interpreters > 0 && !h.custom {
+		h.warm = newWarmPool(warm, h.logger, h.startForkServer)
+	}
 	return h, nil
 }
 
@@ -262,8 +274,8 @@ func removeOtherShims(dir, current string) {
 	}
 }
 
-// Start starts a guest. The context bounds this call alone; the guest lives
-// until [Guest.Close]. Failures to start are [*GuestError].
+// Start starts a guest, warm or cold. The context bounds this call alone; the
+// guest lives until [Guest.Close]. Failures to start are [*GuestError].
 func (h *Host) Start(ctx context.Context, spec Spec) (*Guest, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -274,16 +286,39 @@ func (h *Host) Start(ctx context.Context, spec Spec) (*Guest, error) {
 		}
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.closed {
+		h.mu.Unlock()
 		return nil, errors.New("start a guest: the host is closed")
 	}
-	g, err := h.launch(spec)
+	h.starting.Add(1)
+	h.mu.Unlock()
+	defer h.starting.Done()
+	g, err := h.launch(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
+	h.mu.Lock()
 	h.guests[g] = struct{}{}
+	h.mu.Unlock()
+	g.begin()
 	return g, nil
+}
+
+// Prepare has a warm interpreter started for an environment whose jobs are
+// expected. It does not wait, and does nothing where guests start cold.
+func (h *Host) Prepare(interpreter string) {
+	if h.warm != nil {
+		h.warm.prepare(interpreter)
+	}
+}
+
+// Warm lists the warm interpreters, and the environments whose guests start cold
+// though they should not.
+func (h *Host) Warm() []WarmStatus {
+	if h.warm == nil {
+		return nil
+	}
+	return h.warm.status()
 }
 
 func (h *Host) forget(g *Guest) {
@@ -301,6 +336,12 @@ func (h *Host) Close() error {
 		return nil
 	}
 	h.closed = true
+	h.mu.Unlock()
+	if h.warm != nil {
+		h.warm.stopStarting()
+	}
+	h.starting.Wait()
+	h.mu.Lock()
 	var guests []*Guest
 	for g := range h.guests {
 		guests = append(guests, g)
@@ -313,6 +354,9 @@ func (h *Host) Close() error {
 		all.Go(func() { failures[i] = g.Close() })
 	}
 	all.Wait()
+	if h.warm != nil {
+		h.warm.close()
+	}
 	h.launcher.close()
 	if h.removeDir != "" {
 		failures = append(failures, os.RemoveAll(h.removeDir), os.Remove(h.noteOfElse))

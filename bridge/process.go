@@ -55,17 +55,21 @@ func KillTree(p Process, grace time.Duration) error {
 	deadline := time.Now().Add(grace)
 	pause := time.Millisecond
 	rootSeen := false
+	// A process that is being taken apart has no environment any more, and has not
+	// ended yet: whoever was found stays a member until it is gone.
+	found := make(map[int]uint64)
 	for {
 		table, err := processTable()
 		if err != nil {
 			return err
 		}
 		rootSeen = rootIn(p, table, rootSeen)
-		living := treeOf(p, table, rootSeen)
+		living := treeOf(p, table, rootSeen, found)
 		if len(living) == 0 {
 			return nil
 		}
 		for _, member := range living {
+			found[member.pid] = member.start
 			killProcess(member)
 		}
 		if time.Now().After(deadline) {
@@ -94,8 +98,9 @@ func rootIn(p Process, table []process, seen bool) bool {
 	return seen
 }
 
-// treeOf gives the living processes that belong to a guest.
-func treeOf(p Process, table []process, rootSeen bool) []process {
+// treeOf gives the living processes that belong to a guest. found has the start
+// times of those that were known to before.
+func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64) []process {
 	self := os.Getpid()
 	children := make(map[int][]int, len(table))
 	member := make(map[int]bool)
@@ -107,6 +112,10 @@ func treeOf(p Process, table []process, rootSeen bool) []process {
 			continue
 		}
 		inSession := rootSeen && (entry.pid == p.PID || entry.session == p.PID || entry.group == p.PID)
+		if start, known := found[entry.pid]; known && start == entry.start {
+			member[entry.pid] = true
+			continue
+		}
 		if inSession || p.Marker != "" && carriesMarker(entry.pid, p.Marker) {
 			member[entry.pid] = true
 		}
@@ -143,7 +152,7 @@ func belongsTo(p Process, pid int) bool {
 	if err != nil {
 		return false
 	}
-	for _, entry := range treeOf(p, table, rootIn(p, table, false)) {
+	for _, entry := range treeOf(p, table, rootIn(p, table, false), nil) {
 		if entry.pid == pid {
 			return true
 		}

@@ -5,6 +5,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,27 +106,30 @@ func TestNoProcessOfTheTreeIsLeft(t *testing.T) {
 			collect(t, g).mustFail(t, EndedEarly)
 		}},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			folder := t.TempDir()
-			g := start(t, newHost(t, Options{}), Spec{WorkDir: folder, Source: []byte(strings.Replace(startsAFamily, "%s", test.then, 1))})
-			batch, err := g.Next(t.Context())
-			if err != nil {
-				t.Fatalf("%v\n%s", err, g.Output())
-			}
-			batch.Record.Release()
-			for _, name := range family {
-				if !runs(t, folder, name) {
-					t.Fatalf("%s does not run: the test proves nothing", name)
+	for _, warm := range []int{0, 1} {
+		h := newHost(t, Options{Warm: Warm{Interpreters: warm}})
+		for _, test := range tests {
+			t.Run(fmt.Sprintf("%s, %d warm", test.name, warm), func(t *testing.T) {
+				folder := t.TempDir()
+				g := start(t, h, Spec{WorkDir: folder, Source: []byte(strings.Replace(startsAFamily, "%s", test.then, 1))})
+				batch, err := g.Next(t.Context())
+				if err != nil {
+					t.Fatalf("%v\n%s", err, g.Output())
 				}
-			}
-			test.finish(t, g)
-			for _, name := range family {
-				if runs(t, folder, name) {
-					t.Errorf("%s is alive", name)
+				batch.Record.Release()
+				for _, name := range family {
+					if !runs(t, folder, name) {
+						t.Fatalf("%s does not run: the test proves nothing", name)
+					}
 				}
-			}
-		})
+				test.finish(t, g)
+				for _, name := range family {
+					if runs(t, folder, name) {
+						t.Errorf("%s is alive", name)
+					}
+				}
+			})
+		}
 	}
 }
 
@@ -151,13 +155,19 @@ func TestADaemonWithoutItsGuestIsFound(t *testing.T) {
 func TestTheGuestDiesWithItsWorker(t *testing.T) {
 	const variable = "BRIDGE_TEST_WORKER_FOLDER"
 	if folder := os.Getenv(variable); folder != "" {
-		hostUntilKilled(folder)
+		hostUntilKilled(folder, os.Getenv("BRIDGE_TEST_WARM") != "")
 		return
 	}
 	t.Parallel()
+	for _, warm := range []string{"", "warm"} {
+		t.Run("cold or "+warm, func(t *testing.T) { theGuestDies(t, variable, warm) })
+	}
+}
+
+func theGuestDies(t *testing.T, variable, warm string) {
 	folder := t.TempDir()
 	worker := exec.Command(os.Args[0], "-test.run", "^TestTheGuestDiesWithItsWorker$")
-	worker.Env = append(os.Environ(), variable+"="+folder, "BRIDGE_TEST_PYTHON="+parts.Python(t))
+	worker.Env = append(os.Environ(), variable+"="+folder, "BRIDGE_TEST_PYTHON="+parts.Python(t), "BRIDGE_TEST_WARM="+warm)
 	if err := worker.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +191,7 @@ func TestTheGuestDiesWithItsWorker(t *testing.T) {
 		t.Fatal("the worker does not end")
 	}
 	eventually(t, "the guest is gone", func() bool { return !runs(t, folder, "guest") })
-	if len(sockets) != 1 {
+	if warm == "" && len(sockets) != 1 {
 		t.Errorf("sockets while the second guest had not connected: %v, want 1", sockets)
 	}
 	// The next worker sweeps what the dead one left.
@@ -193,8 +203,12 @@ func TestTheGuestDiesWithItsWorker(t *testing.T) {
 
 // hostUntilKilled is the worker of the test above: one guest computes, another
 // never connects, so that a socket is there when the worker dies.
-func hostUntilKilled(folder string) {
-	h, err := NewHost(Options{Dir: filepath.Join(folder, "run")})
+func hostUntilKilled(folder string, warm bool) {
+	options := Options{Dir: filepath.Join(folder, "run")}
+	if warm {
+		options.Warm.Interpreters = 1
+	}
+	h, err := NewHost(options)
 	if err != nil {
 		panic(err)
 	}
@@ -202,8 +216,10 @@ func hostUntilKilled(folder string) {
 	if err := os.WriteFile(waiting, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o755); err != nil {
 		panic(err)
 	}
-	if _, err := h.Start(context.Background(), Spec{Interpreter: waiting}); err != nil {
-		panic(err)
+	if !warm {
+		if _, err := h.Start(context.Background(), Spec{Interpreter: waiting}); err != nil {
+			panic(err)
+		}
 	}
 	g, err := h.Start(context.Background(), Spec{Interpreter: os.Getenv("BRIDGE_TEST_PYTHON"), WorkDir: folder, Source: []byte(`
 import os

@@ -33,6 +33,7 @@ type Config struct {
 	BuildLimit Period `envconfig:"BUILD_TIMEOUT" flag:"build-timeout" default:"15m" help:"time for building one environment"`
 
 	GuestShim    string `envconfig:"GUEST_SHIM" flag:"guest-shim" help:"guest program to use instead of the built-in one (version 1 or 2)"`
+	WarmGuests   Places `envconfig:"WARM_GUESTS" flag:"warm-guests" default:"4" help:"warm interpreters to keep, one for each environment in use, or off"`
 	ConnectLimit Period `envconfig:"GUEST_CONNECT_TIMEOUT" flag:"guest-connect-timeout" default:"1m" help:"time for a guest to start and connect"`
 	SilenceLimit Period `envconfig:"GUEST_SILENCE_TIMEOUT" flag:"guest-silence-timeout" default:"1h" help:"time that a guest may send nothing; 0: no limit"`
 	JobLimit     Period `envconfig:"JOB_TIMEOUT" flag:"job-timeout" default:"24h" help:"time for one attempt of a job; 0: no limit"`
@@ -121,6 +122,9 @@ func (c *Config) Check() error {
 	}
 	if c.Concurrency < 1 || c.Concurrency > 1024 {
 		return refuse("concurrency", fmt.Sprint(c.Concurrency), "must be from 1 to 1024, or 0 for one job on each core")
+	}
+	if c.WarmGuests > 256 {
+		return refuse("warm-guests", c.WarmGuests.String(), "must be from 1 to 256, or off")
 	}
 	if c.MaxCrashes < 1 {
 		return refuse("max-crashes", fmt.Sprint(c.MaxCrashes), "must be at least 1")

@@ -71,6 +71,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	}
 	if d.host, err = bridge.NewHost(bridge.Options{
 		Dir: filepath.Join(config.StateDir, "guests"), Shim: config.GuestShim, Logger: log,
+		Warm: bridge.Warm{Interpreters: int(config.WarmGuests)},
 		Limits: bridge.Limits{
 			Connect: time.Duration(config.ConnectLimit), Silence: orNone(config.SilenceLimit),
 			Total: time.Duration(config.JobLimit), Frame: int64(config.FrameLimit),
@@ -117,7 +118,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	if err != nil {
 		return &OptionError{"connect", config.Connect, err.Error()}
 	}
-	builder := actors.NewEnvironments(d.environments, d.journal, log)
+	builder := actors.NewEnvironments(d.environments, d.host, d.journal, log)
 	runner := actors.NewRunner(d.host, d.environments, d.journal, config.Concurrency)
 	writer := actors.NewWriter(sinks, d.journal, config.Concurrency, log)
 	d.worker = &actors.Worker{

@@ -10,28 +10,30 @@ import (
 	"slices"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/protocol/link"
 )
 
 // Status is what a running worker says of itself.
 type Status struct {
-	WorkerID   string      `json:"worker_id"`
-	PID        int         `json:"pid"`
-	Since      time.Time   `json:"since"`
-	Connect    string      `json:"connect"`
-	Link       LinkStatus  `json:"link"`
-	Plugins    []string    `json:"plugins"`
-	Paused     string      `json:"paused,omitempty"` // why the journal takes nothing
-	Events     uint64      `json:"events"`
-	Queued     int         `json:"queued"`
-	Running    []JobStatus `json:"running"`
-	Owed       int         `json:"receipts_owed"` // not confirmed
-	Concluded  uint64      `json:"concluded"`     // since the process started
-	Failed     uint64      `json:"failed"`
-	Skipped    uint64      `json:"messages_skipped"`
-	Syncs      uint64      `json:"syncs"` // of files and folders, since the process started
-	Goroutines int         `json:"goroutines"`
+	WorkerID   string              `json:"worker_id"`
+	PID        int                 `json:"pid"`
+	Since      time.Time           `json:"since"`
+	Connect    string              `json:"connect"`
+	Link       LinkStatus          `json:"link"`
+	Plugins    []string            `json:"plugins"`
+	Paused     string              `json:"paused,omitempty"` // why the journal takes nothing
+	Events     uint64              `json:"events"`
+	Queued     int                 `json:"queued"`
+	Running    []JobStatus         `json:"running"`
+	Warm       []bridge.WarmStatus `json:"warm_guests"`
+	Owed       int                 `json:"receipts_owed"` // not confirmed
+	Concluded  uint64              `json:"concluded"`     // since the process started
+	Failed     uint64              `json:"failed"`
+	Skipped    uint64              `json:"messages_skipped"`
+	Syncs      uint64              `json:"syncs"` // of files and folders, since the process started
+	Goroutines int                 `json:"goroutines"`
 }
 
 // LinkStatus is the connection to the Sentinel.
@@ -78,7 +80,7 @@ func (d *Daemon) Status() Status {
 	s := Status{
 		WorkerID: d.ID, PID: os.Getpid(), Since: d.started, Connect: d.config.Connect,
 		Link: linkStatus(d.sentinel.LinkStatus()), Plugins: d.config.Plugins, Events: state.Events,
-		Skipped: d.sentinel.Skipped(), Running: []JobStatus{},
+		Skipped: d.sentinel.Skipped(), Running: []JobStatus{}, Warm: d.host.Warm(),
 	}
 	if err := d.journal.Paused(); err != nil {
 		s.Paused = err.Error()

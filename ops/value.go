@@ -15,6 +15,9 @@ type Size int64
 // Period is a span of time, written like 30s or 1h30m; 0 needs no unit.
 type Period time.Duration
 
+// Places is a number of places, 0 written as off.
+type Places int
+
 // List is a list of names, written a,b,c.
 type List []string
 
@@ -76,6 +79,28 @@ func (p Period) String() string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+func (p *Places) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if text == "off" {
+		n, err = 0, nil
+	}
+	if err != nil || n < 0 {
+		return errors.New("must be a whole number, or off")
+	}
+	*p = Places(n)
+	return nil
+}
+
+func (p *Places) Decode(text string) error { return p.Set(text) }
+func (p *Places) Type() string             { return "number" }
+
+func (p Places) String() string {
+	if p == 0 {
+		return "off"
+	}
+	return strconv.Itoa(int(p))
 }
 
 func (l *List) Set(text string) error {

@@ -15,7 +15,13 @@ _folder = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [_folder] + [entry for entry in sys.path if entry != _folder]
 from casparian_guest import session  # noqa: E402
 
+if sys.argv[1:] == ["warm"]:
+    from casparian_guest import forkserver  # noqa: E402
+
 del sys.path[0]
 
 if __name__ == "__main__":
-    sys.exit(session.main())
+    if sys.argv[1:] == ["warm"]:
+        del sys.argv[1:]
+        forkserver.main()
+    session.leave(session.main())

@@ -71,6 +71,9 @@ func statusCommand() *cobra.Command {
 			row("sentinel", fmt.Sprintf("%s: %s", status.Connect, status.Link))
 			row("jobs", fmt.Sprintf("%d running, %d queued, %d concluded since start (%d failed)",
 				len(status.Running), status.Queued, status.Concluded, status.Failed))
+			for _, warm := range status.Warm {
+				row("warm guests", warm)
+			}
 			row("receipts", fmt.Sprintf("%d not confirmed", status.Owed))
 			if status.Paused != "" {
 				row("PAUSED", status.Paused)

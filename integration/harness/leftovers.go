@@ -63,7 +63,7 @@ func (s *Site) find(root string, wanted func(fs.DirEntry) bool) []string {
 }
 
 // AwaitNoGuests waits until no process that the worker started is there, other
-// than the worker itself.
+// than its warm interpreters.
 func (s *Site) AwaitNoGuests(w *Worker) {
 	s.t.Helper()
 	s.Eventually("no process of a guest is left", func() error {
@@ -97,18 +97,25 @@ func (s *Site) Eventually(what string, ask func() error) {
 
 // process is one that runs at a site.
 type process struct {
-	pid     int
-	command string
+	pid, parent int
+	command     string
+}
+
+// warm tells a warm interpreter of the worker's from its guests: those that are
+// forks of it have the same command, and another parent.
+func (p process) warm(w *Worker) bool {
+	return p.parent == w.PID() && strings.HasSuffix(strings.TrimSpace(p.command), "shim.py warm")
 }
 
 func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, p.command) }
 
-// Guests lists what runs at the site, other than the worker itself.
+// Guests lists what runs at the site, other than the worker itself and its warm
+// interpreters.
 func (s *Site) Guests(w *Worker) []string {
 	s.t.Helper()
 	var left []string
 	for _, process := range s.processes() {
-		if w == nil || process.pid != w.PID() {
+		if w == nil || process.pid != w.PID() && !process.warm(w) {
 			left = append(left, process.String())
 		}
 	}

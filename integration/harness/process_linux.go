@@ -31,12 +31,23 @@ func (s *Site) processes() []process {
 		for _, variable := range bytes.Split(environ, []byte{0}) {
 			if bytes.Equal(variable, mark) {
 				command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-				found = append(found, process{pid, strings.ReplaceAll(string(command), "\x00", " ")})
+				found = append(found, process{pid, parentOf(pid), strings.ReplaceAll(string(command), "\x00", " ")})
 				break
 			}
 		}
 	}
 	return found
+}
+
+// parentOf reads the fourth field of /proc/PID/stat; the second may hold any byte.
+func parentOf(pid int) int {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(string(fields[1]))
+	return parent
 }
 
 // PeakMemory is the most resident memory that a running process ever had, in bytes.

@@ -14,18 +14,20 @@ import (
 // site's variable is looked for in its output.
 func (s *Site) processes() []process {
 	s.t.Helper()
-	output, err := exec.Command("ps", "-axwwE", "-o", "pid=,command=").Output()
+	output, err := exec.Command("ps", "-axwwE", "-o", "pid=,ppid=,command=").Output()
 	if err != nil {
 		s.t.Fatalf("list processes: %v", err)
 	}
 	var found []process
 	for line := range strings.Lines(string(output)) {
 		fields := strings.Fields(line)
-		if len(fields) < 2 || !strings.Contains(line, siteVariable+"="+s.root) {
+		if len(fields) < 3 || !strings.Contains(line, siteVariable+"="+s.root) {
 			continue
 		}
-		if pid, err := strconv.Atoi(fields[0]); err == nil {
-			found = append(found, process{pid, fields[1]})
+		pid, _ := strconv.Atoi(fields[0])
+		parent, _ := strconv.Atoi(fields[1])
+		if pid > 0 {
+			found = append(found, process{pid, parent, fields[2]})
 		}
 	}
 	return found

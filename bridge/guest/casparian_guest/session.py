@@ -1,6 +1,8 @@
 """One job, from connect to end."""
+import atexit
 import os
 import sys
+import threading
 import traceback
 
 from . import plugin, publish, wire
@@ -10,6 +12,7 @@ HOST_GONE = 75
 
 
 def main():
+    """A guest that was started cold."""
     # The plugin, and what it starts, must not find the way to the host.
     address = os.environ.pop("BRIDGE_SOCKET", None)
     token = os.environ.pop("BRIDGE_TOKEN", None)
@@ -17,6 +20,11 @@ def main():
         os.environ.pop(name, None)
     if not address or not token:
         return "casparian guest: this program is started by a casparian worker, not by hand"
+    return serve(address, token)
+
+
+def serve(address, token):
+    """Run the job that the host at this address has, and give the exit status."""
     try:
         connection = wire.connect(address, token)
         job = connection.receive_job()
@@ -25,6 +33,23 @@ def main():
         # Nobody is left to tell. Threads of the plugin must not keep this alive.
         flush()
         os._exit(HOST_GONE)
+
+
+def leave(status):
+    """End the process as the interpreter would, but for taking itself apart: the
+    operating system does that faster. status is a number or a message."""
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
+    # Threads that are no daemons are waited for, as ever; the host's patience has
+    # an end. The name is private, and what multiprocessing calls for the same end.
+    for last in (getattr(threading, "_shutdown", flush), atexit._run_exitfuncs):
+        try:
+            last()
+        except BaseException:
+            traceback.print_exc()
+    flush()
+    os._exit(status)
 
 
 def run(connection, job):

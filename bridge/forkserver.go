@@ -1,0 +1,377 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// forkServer is a warm interpreter. What is said between it and the host is in
+// guest/casparian_guest/forkserver.py.
+type forkServer struct {
+	process Process
+	control *net.UnixConn
+	output  *outputTail
+	gone    chan struct{} // closed: the process is gone, and everything of it given back
+
+	mu       sync.Mutex
+	forks    uint64 // requests so far
+	waiting  map[uint64]chan forkReply
+	children map[int]*forkedRoot // forked and not reaped yet
+	retired  bool
+}
+
+// forkRequest says what a fork is to become.
+type forkRequest struct {
+	Fork        uint64   `json:"fork"`
+	Address     []byte   `json:"address"`
+	Token       string   `json:"token"`
+	Marker      string   `json:"marker"`
+	Folder      []byte   `json:"folder"`
+	Environment [][]byte `json:"environment"`
+}
+
+// serverMessage is anything that a server says.
+type serverMessage struct {
+	Ready    *json.RawMessage `json:"ready"`
+	Refused  string           `json:"refused"`
+	Fork     uint64           `json:"fork"`
+	PID      int              `json:"pid"`
+	Declined string           `json:"declined"`
+	Ended    int              `json:"ended"`
+	Code     int              `json:"code"`
+	Status   int              `json:"status"`
+}
+
+type forkReply struct {
+	root *forkedRoot
+	err  error
+}
+
+var (
+	// errRetired: the server takes no more jobs.
+	errRetired = errors.New("the warm interpreter is retired")
+	errGone    = errors.New("the warm interpreter is gone")
+)
+
+// declinedError: the server found that it must not be forked any more.
+type declinedError struct{ reason string }
+
+func (e *declinedError) Error() string { return e.reason }
+
+const (
+	// forkTime bounds one fork: it takes milliseconds, more on a machine that pages.
+	forkTime = 20 * time.Second
+	// longestMessage bounds what either side says in one message.
+	longestMessage = 64 << 10
+	// serverOutput is what is kept of a server's own output, for when it fails.
+	serverOutput = 8 << 10
+)
+
+// startForkServer starts an interpreter and waits until it has imported what it
+// shall, and proven that it can be forked.
+func (h *Host) startForkServer(ctx context.Context, interpreter string) (*forkServer, error) {
+	control, theirs, err := controlPair()
+	if err != nil {
+		return nil, err
+	}
+	pipe, printed, err := os.Pipe()
+	if err != nil {
+		_ = control.Close()
+		_ = theirs.Close()
+		return nil, err
+	}
+	marker := randomName()
+	cmd := exec.Command(interpreter, h.shim, "warm")
+	// Its forks inherit the variables, and write their own marker over this one.
+	cmd.Env = append(inheritedEnvironment(os.Environ()), MarkerVariable+"="+marker)
+	cmd.Stdout, cmd.Stderr = printed, printed
+	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
+	process, err := h.startCold(cmd)
+	_ = theirs.Close()
+	_ = printed.Close()
+	if err != nil {
+		_ = control.Close()
+		_ = pipe.Close()
+		return nil, err
+	}
+	s := &forkServer{
+		process: Process{PID: process.pid(), StartTime: startTime(process.pid()), Marker: marker},
+		control: control, output: newOutputTail(serverOutput), gone: make(chan struct{}),
+		waiting: make(map[uint64]chan forkReply), children: make(map[int]*forkedRoot),
+	}
+	ready := make(chan error, 1)
+	go s.run(process, pipe, ready)
+	expiry, cancel := h.limits.connectContext(ctx)
+	defer cancel()
+	select {
+	case err = <-ready:
+	case <-expiry.Done():
+		err = fmt.Errorf("importing took longer than %s", h.limits.Connect)
+	}
+	if err != nil {
+		s.retire()
+		<-s.gone
+		return nil, err
+	}
+	return s, nil
+}
+
+// connectContext ends when a guest, or a server, should have come by.
+func (l Limits) connectContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.Connect < 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, l.Connect)
+}
+
+// run is the server's life: it hears what the interpreter says until the
+// connection ends, and takes everything of it away then.
+func (s *forkServer) run(process root, pipe *os.File, ready chan<- error) {
+	defer close(s.gone)
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		s.output.drain(pipe)
+	}()
+	s.listen(ready)
+	_ = s.control.Close()
+	// A server that crashed takes its forks with it (the death signal): those that
+	// are left here belong to guests that will see their connection end.
+	s.abandon()
+	_ = KillTree(s.process, killTime)
+	process.release()
+	process.await()
+	_ = process.reap()
+	waitFor(drained, drainTime)
+	_ = pipe.Close()
+	<-drained
+	select {
+	case ready <- fmt.Errorf("it ended while it was starting: %s", s.lastWords()):
+	default:
+	}
+}
+
+// listen handles messages until the connection ends.
+func (s *forkServer) listen(ready chan<- error) {
+	buffer := make([]byte, longestMessage)
+	for {
+		n, err := s.control.Read(buffer)
+		if err != nil {
+			return
+		}
+		var message serverMessage
+		if err := json.Unmarshal(buffer[:n], &message); err != nil {
+			return
+		}
+		switch {
+		case message.Refused != "":
+			ready <- errors.New(message.Refused)
+			return
+		case message.Ready != nil:
+			ready <- nil
+		case message.Fork != 0:
+			s.answered(message)
+		case message.Ended != 0:
+			s.ended(message)
+		}
+	}
+}
+
+// fork has the server fork itself. output becomes the fork's stdout and stderr.
+// Errors: errRetired, errGone, a [*declinedError], or what kept the request away.
+func (s *forkServer) fork(request forkRequest, output *os.File) (root, error) {
+	reply := make(chan forkReply, 1)
+	s.mu.Lock()
+	if s.retired {
+		s.mu.Unlock()
+		return nil, errRetired
+	}
+	s.forks++
+	id := s.forks
+	s.waiting[id] = reply
+	s.mu.Unlock()
+
+	request.Fork = id
+	err := s.send(request, output)
+	if err == nil {
+		timer := time.NewTimer(forkTime)
+		defer timer.Stop()
+		select {
+		case answer := <-reply:
+			if answer.err != nil {
+				return nil, answer.err
+			}
+			return answer.root, nil
+		case <-timer.C:
+			err = fmt.Errorf("it did not fork within %s", forkTime)
+		}
+	}
+	s.mu.Lock()
+	delete(s.waiting, id) // an answer that comes now is an orphan's
+	s.mu.Unlock()
+	select {
+	case answer := <-reply:
+		if answer.root != nil {
+			return answer.root, nil
+		}
+	default:
+	}
+	return nil, err
+}
+
+// send writes one message, with a descriptor when output is given.
+func (s *forkServer) send(message any, output *os.File) error {
+	body, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	if len(body) > longestMessage {
+		return fmt.Errorf("a request of %d bytes", len(body))
+	}
+	var attached []byte
+	if output != nil {
+		attached = rights(output)
+	}
+	_ = s.control.SetWriteDeadline(time.Now().Add(forkTime))
+	_, _, err = s.control.WriteMsgUnix(body, attached, nil)
+	return err
+}
+
+func (s *forkServer) answered(message serverMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply := s.waiting[message.Fork]
+	delete(s.waiting, message.Fork)
+	if message.Declined != "" {
+		if reply != nil {
+			reply <- forkReply{err: &declinedError{message.Declined}}
+		}
+		return
+	}
+	forked := &forkedRoot{server: s, process: message.PID, over: make(chan struct{})}
+	s.children[message.PID] = forked
+	if reply != nil {
+		reply <- forkReply{root: forked}
+		return
+	}
+	killProcess(process{pid: message.PID, start: startTime(message.PID)})
+	forked.orphan = true
+}
+
+func (s *forkServer) ended(message serverMessage) {
+	s.mu.Lock()
+	forked := s.children[message.Ended]
+	s.mu.Unlock()
+	if forked == nil {
+		return
+	}
+	forked.status = exitStatus(message.Code, message.Status)
+	close(forked.over)
+	if forked.orphan {
+		forked.reap()
+	}
+}
+
+// exitStatus says what waitid(2) gave in the words of [os.ProcessState].
+func exitStatus(code, status int) string {
+	const exited, killed = 1, 2 // CLD_EXITED, CLD_KILLED; 3 is CLD_DUMPED
+	switch code {
+	case exited:
+		return fmt.Sprintf("exit status %d", status)
+	case killed:
+		return "signal: " + syscall.Signal(status).String()
+	}
+	return "signal: " + syscall.Signal(status).String() + " (core dumped)"
+}
+
+// abandon ends every wait for a server that is gone.
+func (s *forkServer) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = true
+	for id, reply := range s.waiting {
+		delete(s.waiting, id)
+		reply <- forkReply{err: errGone}
+	}
+	for _, forked := range s.children {
+		select {
+		case <-forked.over:
+		default:
+			forked.status = "its warm interpreter ended"
+			close(forked.over)
+		}
+	}
+}
+
+// retire has the server take no more jobs, and end with its last one.
+func (s *forkServer) retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = true
+	s.endIfDone()
+}
+
+// endIfDone closes the connection, at which the interpreter ends. The caller holds mu.
+func (s *forkServer) endIfDone() {
+	if s.retired && len(s.children) == 0 && len(s.waiting) == 0 {
+		_ = s.control.Close()
+	}
+}
+
+func (s *forkServer) reap(forked *forkedRoot) {
+	_ = s.send(struct {
+		Reap int `json:"reap"`
+	}{forked.process}, nil) // a server that is gone needs not be told
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.children, forked.process)
+	s.endIfDone()
+}
+
+func (s *forkServer) jobs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.forks)
+}
+
+func (s *forkServer) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.children) == 0 && len(s.waiting) == 0
+}
+
+// lastWords is the last line that the server printed.
+func (s *forkServer) lastWords() string {
+	lines := strings.Split(strings.TrimSpace(s.output.String()), "\n")
+	if last := lines[len(lines)-1]; last != "" {
+		return last
+	}
+	return "it printed nothing"
+}
+
+// forkedRoot is a fork of a warm interpreter. The server is its parent.
+type forkedRoot struct {
+	server  *forkServer
+	process int
+	orphan  bool // whoever asked for it has gone
+	over    chan struct{}
+	status  string // once over is closed
+}
+
+func (r *forkedRoot) pid() int { return r.process }
+func (r *forkedRoot) await()   { <-r.over }
+func (r *forkedRoot) release() {}
+
+func (r *forkedRoot) reap() string {
+	r.server.reap(r)
+	return r.status
+}

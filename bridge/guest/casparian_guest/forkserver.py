@@ -1,0 +1,277 @@
+"""A warm interpreter: it has imported what most plugins import, runs no plugin
+itself, and is forked for each job. Linux only.
+
+The host speaks to it through one SOCK_SEQPACKET pair, descriptor 3, which no
+other process has an end of. Each message is one JSON object.
+
+    host                                            warm interpreter
+                                                    {"ready": {...}} or {"refused": why}
+    {"fork": n, address, token, marker, ...} + fd   {"fork": n, "pid": pid} or {"fork": n, "declined": why}
+                                                    {"ended": pid, "code": ..., "status": ...}
+    {"reap": pid}
+
+A job that has ended stays a zombie until the host says reap: so long nobody else
+can get its process id, and the host may kill what it left. When the host closes
+its end, the warm interpreter ends.
+"""
+import base64
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+import warnings
+
+from . import frames, identity, plugin, publish, session, wire  # noqa: F401
+
+CONTROL = 3
+LONGEST = 256 << 10
+# What nearly every plugin imports, where it is installed.
+USUAL = ("numpy", "pyarrow", "pandas")
+SELF_TEST_SECONDS = 30
+
+
+class Unfit(Exception):
+    """This interpreter must not be forked, and why."""
+
+
+def main():
+    control = socket.socket(fileno=CONTROL)
+    control.set_inheritable(False)
+    try:
+        server = Server(control)
+        preload(USUAL)
+        rehearse()
+        gc.collect()
+        gc.freeze()  # collections in the forks leave these objects' pages alone
+        server.prove()
+    except Unfit as unfit:
+        send(control, {"refused": str(unfit)})
+        os._exit(1)
+    except BaseException as error:
+        traceback.print_exc()
+        send(control, {"refused": "%s: %s" % (type(error).__name__, error)})
+        os._exit(1)
+    server.serve()
+    # Nobody is left to fork for.
+    os._exit(0)
+
+
+def send(control, message):
+    control.sendall(json.dumps(message).encode("ascii"))
+
+
+def preload(names):
+    for name in names:
+        try:
+            if importlib.util.find_spec(name) is None:
+                continue
+            importlib.import_module(name)
+        except Exception as error:
+            raise Unfit("import %s: %s: %s" % (name, type(error).__name__, error))
+
+
+def rehearse():
+    """Convert and encode a small frame: much of the libraries is imported with the
+    first use of it."""
+    pyarrow, pandas = sys.modules.get("pyarrow"), sys.modules.get("pandas")
+    if pyarrow is None:
+        return
+    from . import slices
+
+    columns = {"a": [1, 2], "b": ["x", None], "c": [0.5, 1.5]}
+    samples = [columns]
+    if pandas is not None:
+        samples.append(pandas.DataFrame(columns))
+    encoder = slices.Encoder(1024, 1 << 20, 8 << 20)
+    for table in frames.tables(samples):
+        for rows, stream in encoder.encode(table):
+            assert rows == 2 and len(stream) > 0
+
+
+def python_threads():
+    return len(sys._current_frames())
+
+
+def native_threads():
+    return len(os.listdir("/proc/self/task"))
+
+
+class Server:
+    def __init__(self, control):
+        self._control = control
+        self._place = identity.marker_place()
+        self._pid = os.getpid()
+        self._children = set()  # running
+        self._known_threads = 0
+        # A child's end wakes the loop up.
+        self._woken, wakeup = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(wakeup, False)
+        self._wakeup = wakeup
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    # Whether it may be forked.
+
+    def prove(self):
+        """Fork once, and see that the fork can do what a job does. Says ready."""
+        if python_threads() != 1:
+            raise Unfit("an import started %d Python threads" % (python_threads() - 1))
+        # Threads of BLAS and of allocators; they know how to be forked.
+        self._known_threads = native_threads()
+        self._self_test()
+        self._check()
+        send(self._control, {"ready": {
+            "python": "%d.%d.%d" % sys.version_info[:3],
+            "modules": [name for name in USUAL if name in sys.modules],
+            "threads": self._known_threads,
+        }})
+
+    def _check(self):
+        """Nothing may have happened here since the imports."""
+        if python_threads() != 1:
+            raise Unfit("%d Python threads run, there should be one" % python_threads())
+        if native_threads() > self._known_threads:
+            raise Unfit("%d threads run, after the imports there were %d" % (native_threads(), self._known_threads))
+        if plugin.MODULE in sys.modules:
+            raise Unfit("a plugin was loaded into it")
+
+    def _self_test(self):
+        reader, writer = os.pipe()
+        pid = self._fork()
+        if pid == 0:
+            try:
+                os.close(reader)
+                self._test_in_child()
+                os.write(writer, b"passed")
+            except BaseException:
+                os.write(writer, traceback.format_exc().encode("ascii", "replace")[-2000:])
+            finally:
+                os._exit(0)
+        os.close(writer)
+        try:
+            poll = select.poll()
+            poll.register(reader, select.POLLIN)
+            answered = poll.poll(SELF_TEST_SECONDS * 1000)
+            answer = os.read(reader, 4096) if answered else b""
+        finally:
+            os.close(reader)
+            os.kill(pid, signal.SIGKILL)  # it has nothing more to do
+            _, status = os.waitpid(pid, 0)
+        if answer == b"passed":
+            return
+        if not answered:
+            raise Unfit("a fork of it hung in its self-test")
+        raise Unfit("a fork of it failed its self-test (wait status %d): %s"
+                    % (status, answer.decode("ascii", "replace").strip()))
+
+    def _test_in_child(self):
+        self._forget_server()
+        marker = "f" * self._place[1]
+        identity.assume(self._place, marker, self._pid)
+        with open("/proc/self/environ", "rb") as environ:
+            if (identity.MARKER + "=" + marker).encode() not in environ.read().split(b"\0"):
+                raise RuntimeError("the marker of a fork cannot be seen from outside")
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            square = numpy.ones((128, 128))
+            assert (square @ square)[0, 0] == 128
+        rehearse()
+        thread = threading.Thread(target=lambda: None)
+        thread.start()
+        thread.join()
+
+    # Work.
+
+    def serve(self):
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if self._woken in ready:
+                self._drain()
+                self._report_ended()
+            if self._control.fileno() in ready and not self._answer():
+                return
+
+    def _drain(self):
+        try:
+            while os.read(self._woken, 512):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _report_ended(self):
+        for pid in list(self._children):
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None:
+                self._children.discard(pid)
+                self._send({"ended": pid, "code": ended.si_code, "status": ended.si_status})
+
+    def _send(self, message):
+        try:
+            send(self._control, message)
+        except OSError:
+            os._exit(0)  # the host is gone
+
+    def _answer(self):
+        """Handle one message; false at the end of the connection."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, LONGEST, 4)
+        except OSError:
+            return False
+        if not data:
+            return False
+        message = json.loads(data)
+        if "reap" in message:
+            os.waitpid(message["reap"], 0)
+            return True
+        try:
+            self._check()
+            pid = self._fork()
+        except (Unfit, OSError) as error:
+            self._send({"fork": message["fork"], "declined": str(error)})
+        else:
+            if pid == 0:
+                self._become(message, descriptors[0])
+            self._children.add(pid)
+            self._send({"fork": message["fork"], "pid": pid})
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return True
+
+    def _fork(self):
+        with warnings.catch_warnings():
+            # Python warns of any second native thread. Those there are, are known.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return os.fork()
+
+    def _forget_server(self):
+        self._control.close()
+        os.close(self._woken)
+        os.close(self._wakeup)
+
+    def _become(self, message, output):
+        """Run one job in the forked process. Does not return."""
+        status = 1
+        try:
+            self._forget_server()
+            identity.assume(
+                self._place, message["marker"], self._pid,
+                environment=[base64.b64decode(variable) for variable in message["environment"] or ()],
+                folder=base64.b64decode(message["folder"] or ""), output=output)
+            # Whatever confines a job is put on here: the process is the job's own, and
+            # no byte of the plugin has been read.
+            status = session.serve(os.fsdecode(base64.b64decode(message["address"])), message["token"])
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            session.leave(status)
