@@ -41,6 +41,18 @@ type (
 	WorkerStopped struct {
 		Reason string `json:"reason"`
 	}
+
+	// LanesOpened: the worker is about to connect on so many lanes; the Sentinel will
+	// know each of them, and may give it jobs, for as long as it runs.
+	LanesOpened struct {
+		Lanes uint32 `json:"lanes"`
+	}
+
+	// LanesForgotten: the operator says that the Sentinel knows only so many lanes any
+	// more, since it was started anew.
+	LanesForgotten struct {
+		Lanes uint32 `json:"lanes"`
+	}
 )
 
 // Environments.
@@ -83,6 +95,8 @@ type (
 		Spec       JobSpec `json:"spec"`
 		// Origin says why a new generation began.
 		Origin Origin `json:"origin"`
+		// Lane is the lane that brought it, counted from 0.
+		Lane uint32 `json:"lane,omitempty"`
 	}
 
 	// AttemptStarted: the job is about to be run in a guest process.
@@ -224,6 +238,8 @@ type Receipt struct {
 const (
 	kindWorkerStarted        Kind = "worker-started"
 	kindWorkerStopped        Kind = "worker-stopped"
+	kindLanesOpened          Kind = "lanes-opened"
+	kindLanesForgotten       Kind = "lanes-forgotten"
 	kindEnvironmentRequested Kind = "environment-requested"
 	kindEnvironmentReady     Kind = "environment-ready"
 	kindEnvironmentFailed    Kind = "environment-failed"
@@ -241,6 +257,8 @@ const (
 
 func (WorkerStarted) kind() Kind        { return kindWorkerStarted }
 func (WorkerStopped) kind() Kind        { return kindWorkerStopped }
+func (LanesOpened) kind() Kind          { return kindLanesOpened }
+func (LanesForgotten) kind() Kind       { return kindLanesForgotten }
 func (EnvironmentRequested) kind() Kind { return kindEnvironmentRequested }
 func (EnvironmentReady) kind() Kind     { return kindEnvironmentReady }
 func (EnvironmentFailed) kind() Kind    { return kindEnvironmentFailed }
@@ -257,6 +275,8 @@ func (ReceiptConfirmed) kind() Kind     { return kindReceiptConfirmed }
 
 func (WorkerStarted) Job() uint64        { return 0 }
 func (WorkerStopped) Job() uint64        { return 0 }
+func (LanesOpened) Job() uint64          { return 0 }
+func (LanesForgotten) Job() uint64       { return 0 }
 func (EnvironmentRequested) Job() uint64 { return 0 }
 func (EnvironmentReady) Job() uint64     { return 0 }
 func (EnvironmentFailed) Job() uint64    { return 0 }

@@ -26,11 +26,13 @@ type schema struct {
 var schemas = map[Kind]schema{
 	kindWorkerStarted:        stored[WorkerStarted](1),
 	kindWorkerStopped:        stored[WorkerStopped](1),
+	kindLanesOpened:          stored[LanesOpened](1),
+	kindLanesForgotten:       stored[LanesForgotten](1),
 	kindEnvironmentRequested: stored[EnvironmentRequested](1),
 	kindEnvironmentReady:     stored[EnvironmentReady](1),
 	kindEnvironmentFailed:    stored[EnvironmentFailed](1),
 	kindEnvironmentEvicted:   stored[EnvironmentEvicted](1),
-	kindJobAccepted:          stored[JobAccepted](1),
+	kindJobAccepted:          stored[JobAccepted](2), // 1 has no lane: the first
 	kindAttemptStarted:       stored[AttemptStarted](1),
 	kindGuestStarted:         stored[GuestStarted](1),
 	kindAttemptInterrupted:   stored[AttemptInterrupted](1),

@@ -113,12 +113,14 @@ func story() []Event {
 	}
 	events = append(events, wholeLife(1)...)
 	return append(events,
-		JobAccepted{JobID: 2, Generation: 1, Spec: jobSpec(), Origin: OriginNew},
+		JobAccepted{JobID: 2, Generation: 1, Spec: jobSpec(), Origin: OriginNew, Lane: 3},
 		AttemptStarted{Attempt: attempt(2, 1, 1), Interpreter: "/envs/abc/bin/python"},
 		AttemptInterrupted{Attempt: attempt(2, 1, 1), Reason: "the worker stops"},
 		WorkerStopped{Reason: "SIGTERM"},
 		WorkerStarted{WorkerID: "edge-1", Version: "1.0.1", PID: 101},
 		AttemptStarted{Attempt: attempt(2, 1, 2), Interpreter: "/envs/abc/bin/python"},
+		LanesOpened{Lanes: 4},
+		LanesForgotten{Lanes: 2},
 		AbortRequested{JobID: 2, Generation: 1},
 		JobConcluded{JobID: 2, Generation: 1, Receipt: Receipt{Status: Failed, Error: "aborted"}},
 	)
@@ -167,8 +169,8 @@ func isCorrupt(err error) bool { _, ok := errors.AsType[*CorruptError](err); ret
 
 // dump spells a state out in full, so that two of them can be compared.
 func dump(s State) string {
-	text := fmt.Sprintf("events %d worker %q starts %d stopped %v accepted %d jobs %d\n",
-		s.Events, s.WorkerID, s.Starts, s.Stopped, s.accepted, s.JobCount())
+	text := fmt.Sprintf("events %d worker %q starts %d stopped %v lanes %d accepted %d jobs %d\n",
+		s.Events, s.WorkerID, s.Starts, s.Stopped, s.Lanes, s.accepted, s.JobCount())
 	if s.jobs != nil {
 		jobs := map[uint64]string{}
 		for it := s.jobs.Iterator(); !it.Done(); {

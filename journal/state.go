@@ -37,6 +37,9 @@ type Job struct {
 	Phase      Phase
 	// Order counts acceptances from 1; queued jobs run in this order.
 	Order uint64
+	// Lane is the lane that brought the job and is to take its receipt back. It may be
+	// one that was forgotten since.
+	Lane uint32
 	// Spec is what was asked for. Once the job is confirmed only Spec.Plugin is kept.
 	Spec JobSpec
 	// Content tells one dispatch from another under the same job id.
@@ -106,6 +109,8 @@ type State struct {
 	Starts uint64
 	// Stopped is set when the last worker process ended in good order.
 	Stopped bool
+	// Lanes is how many lanes the Sentinel may know; 0 is the one that every worker has.
+	Lanes uint32
 
 	accepted     uint64
 	jobs         *immutable.Map[uint64, *Job]
@@ -212,6 +217,19 @@ func (s State) apply(event Event) (State, string) {
 		return s, ""
 	case WorkerStopped:
 		s.Stopped = true
+		return s, ""
+
+	case LanesOpened:
+		if e.Lanes <= max(s.Lanes, 1) {
+			return s, fmt.Sprintf("%d lanes are open already", max(s.Lanes, 1))
+		}
+		s.Lanes = e.Lanes
+		return s, ""
+	case LanesForgotten:
+		if e.Lanes == 0 || e.Lanes >= s.Lanes {
+			return s, fmt.Sprintf("of %d lanes, %d cannot be what is left", max(s.Lanes, 1), e.Lanes)
+		}
+		s.Lanes = e.Lanes
 		return s, ""
 
 	case EnvironmentRequested:
@@ -327,7 +345,7 @@ func (s State) apply(event Event) (State, string) {
 func (s State) accept(e JobAccepted) (State, string) {
 	job := &Job{
 		ID: e.JobID, Generation: e.Generation, Phase: Queued,
-		Order: s.accepted + 1, Spec: e.Spec, Content: e.Spec.Content(),
+		Order: s.accepted + 1, Lane: e.Lane, Spec: e.Spec, Content: e.Spec.Content(),
 	}
 	before, known := s.Job(e.JobID)
 	switch {

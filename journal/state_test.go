@@ -112,12 +112,42 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 		}
 	}
 	for kind := range schemas {
-		if strings.HasPrefix(string(kind), "worker-") || strings.HasPrefix(string(kind), "environment-") {
+		of, _, _ := strings.Cut(string(kind), "-")
+		if of == "worker" || of == "lanes" || of == "environment" {
 			continue
 		}
 		if !met[kind] {
 			t.Errorf("the table has no %s", kind)
 		}
+	}
+}
+
+func TestLanesAreRememberedUntilTheyAreForgotten(t *testing.T) {
+	for name, c := range map[string]struct {
+		events []Event // the last one is looked at
+		legal  bool
+		lanes  uint32
+	}{
+		"one lane needs no word":        {[]Event{LanesOpened{1}}, false, 0},
+		"none is no number":             {[]Event{LanesOpened{0}}, false, 0},
+		"four":                          {[]Event{LanesOpened{4}}, true, 4},
+		"more":                          {[]Event{LanesOpened{2}, LanesOpened{4}}, true, 4},
+		"fewer are no news":             {[]Event{LanesOpened{4}, LanesOpened{2}}, false, 4},
+		"the same again":                {[]Event{LanesOpened{4}, LanesOpened{4}}, false, 4},
+		"the others forgotten":          {[]Event{LanesOpened{4}, LanesForgotten{2}}, true, 2},
+		"all but the first":             {[]Event{LanesOpened{4}, LanesForgotten{1}}, true, 1},
+		"all of them":                   {[]Event{LanesOpened{4}, LanesForgotten{0}}, false, 4},
+		"more than there are":           {[]Event{LanesOpened{4}, LanesForgotten{5}}, false, 4},
+		"of a worker that had one lane": {[]Event{LanesForgotten{1}}, false, 0},
+		"opened again":                  {[]Event{LanesOpened{4}, LanesForgotten{2}, LanesOpened{3}}, true, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			last := len(c.events) - 1
+			s, err := Apply(given(t, c.events[:last]...), c.events[last])
+			if (err == nil) != c.legal || s.Lanes != c.lanes {
+				t.Errorf("%d lanes, %v; want %d, legal: %v", s.Lanes, err, c.lanes, c.legal)
+			}
+		})
 	}
 }
 
@@ -357,7 +387,9 @@ func randomEvent(random *rand.Rand, s State) Event {
 				EnvironmentReady{EnvHash: fmt.Sprint(random.IntN(4)), Interpreter: "/p", Cached: true},
 				EnvironmentFailed{EnvHash: fmt.Sprint(random.IntN(4)), Reason: "<&>\u2028"},
 				EnvironmentEvicted{EnvHash: fmt.Sprint(random.IntN(4))},
-			}[random.IntN(6)]
+				LanesOpened{Lanes: random.Uint32N(5)},
+				LanesForgotten{Lanes: random.Uint32N(5)},
+			}[random.IntN(8)]
 		}
 		return JobAccepted{JobID: id, Generation: 1, Spec: jobSpec(), Origin: OriginNew}
 	}

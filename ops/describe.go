@@ -15,6 +15,10 @@ func describe(event journal.Event) string {
 		return fmt.Sprintf("worker %s started (version %s, pid %d)", e.WorkerID, e.Version, e.PID)
 	case journal.WorkerStopped:
 		return "worker stopped: " + e.Reason
+	case journal.LanesOpened:
+		return fmt.Sprintf("%d lanes opened", e.Lanes)
+	case journal.LanesForgotten:
+		return fmt.Sprintf("all but %s forgotten", plural(int(e.Lanes), "lane"))
 	case journal.EnvironmentRequested:
 		return fmt.Sprintf("environment %s requested", short(e.EnvHash))
 	case journal.EnvironmentReady:
