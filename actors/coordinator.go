@@ -31,12 +31,7 @@ type Coordinator struct {
 	config       CoordinatorConfig
 	log          *slog.Logger
 
-	exchange *exchange // of the connection that is up, nil when none is
-	inPost   bool      // a letter is with the source
-	postAt   time.Time // not before, after a letter came back
-	repeats  map[uint64]bool
-	replies  []Letter // about environments, waiting for their turn
-
+	lanes     []*lane
 	running   map[uint64]*assignment // by job id; also one that a newer generation waits for
 	closing   map[uint64]bool        // sealed jobs being published again after a restart
 	asked     map[string][]EnvironmentAsked
@@ -59,6 +54,8 @@ type CoordinatorConfig struct {
 	// MaxCrashes ends a job under which the worker died that often: a plugin that
 	// takes the whole machine down each time must not do so for ever.
 	MaxCrashes uint32
+	// ArtifactCheck says what a wrong artifact_hash leads to.
+	ArtifactCheck ArtifactCheck
 	// DrainTimeout is how long running jobs may go on after the wish to stop.
 	DrainTimeout time.Duration
 	Logger       *slog.Logger
@@ -66,10 +63,14 @@ type CoordinatorConfig struct {
 
 // NewCoordinator joins the actors.
 func NewCoordinator(source Source, environments *Environments, runner *Runner, writer *Writer, j *journal.Journal, monitor *Monitor, config CoordinatorConfig) *Coordinator {
+	lanes := make([]*lane, source.Lanes())
+	for i := range lanes {
+		lanes[i] = &lane{number: uint32(i)}
+	}
 	return &Coordinator{
-		source: source, environments: environments, runner: runner, writer: writer, journal: j,
+		source: source, lanes: lanes, environments: environments, runner: runner, writer: writer, journal: j,
 		config: config, log: config.Logger, monitor: monitor,
-		repeats: map[uint64]bool{}, running: map[uint64]*assignment{}, closing: map[uint64]bool{},
+		running: map[uint64]*assignment{}, closing: map[uint64]bool{},
 		asked: map[string][]EnvironmentAsked{}, usable: map[string]string{},
 		notBefore: map[uint64]time.Time{}, putOff: map[uint64]int{},
 		drain: make(chan struct{}), halt: make(chan struct{}),
@@ -89,12 +90,15 @@ func (c *Coordinator) Halt() {
 }
 
 // Recover takes over from the process before: it settles what was in hand when
-// that ended. It must return before any actor runs.
-func (c *Coordinator) Recover(ctx context.Context, started journal.WorkerStarted) error {
-	state, err := c.journal.Append(ctx, started)
-	if err != nil {
-		return err
+// that ended. It must return before any actor runs. started are the first events of
+// this process.
+func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) error {
+	for _, event := range started {
+		if _, err := c.journal.Append(ctx, event); err != nil {
+			return err
+		}
 	}
+	state := c.journal.State()
 	for job := range state.Unfinished() {
 		if job.Guest != nil {
 			left := bridge.Process{PID: job.Guest.PID, StartTime: job.Guest.StartTime, Marker: job.Guest.Marker}
@@ -190,21 +194,27 @@ func (c *Coordinator) stopAll(why error) {
 // settled reports whether nothing is in hand that a stopping worker waits for.
 // Receipts are only waited for while there is somebody to send them to.
 func (c *Coordinator) settled() bool {
-	if len(c.running) > 0 || len(c.closing) > 0 || c.inPost {
+	if len(c.running) > 0 || len(c.closing) > 0 {
 		return false
 	}
-	return c.exchange == nil || (len(c.replies) == 0 && c.nextReceipt() == nil)
+	for _, l := range c.lanes {
+		if !l.settled() {
+			return false
+		}
+	}
+	return true
 }
 
 // hear handles one source event.
 func (c *Coordinator) hear(ctx context.Context, event SourceEvent) error {
 	switch e := event.(type) {
 	case Connected:
-		c.exchange, c.repeats, c.postAt = newExchange(e.Connection), map[uint64]bool{}, time.Time{}
-		c.log.Debug("connected to the Sentinel", "connection", e.Connection)
+		l := c.lane(e.Lane)
+		l.connected(e.Connection, c.owedOn(l))
+		c.log.Debug("connected to the Sentinel", "lane", e.Lane, "connection", e.Connection)
 	case Disconnected:
-		c.exchange, c.replies = nil, nil
-		c.log.Debug("connection to the Sentinel lost", "connection", e.Connection, "reason", e.Reason)
+		c.lane(e.Lane).disconnected()
+		c.log.Debug("connection to the Sentinel lost", "lane", e.Lane, "connection", e.Connection, "reason", e.Reason)
 	case Dispatched:
 		return c.dispatched(ctx, e)
 	case Aborted:
@@ -212,10 +222,11 @@ func (c *Coordinator) hear(ctx context.Context, event SourceEvent) error {
 	case EnvironmentAsked:
 		return c.prepare(ctx, e)
 	case Posted:
-		c.inPost = false
+		c.lane(e.Lane).inPost = false
 		return c.posted(ctx, e)
 	case Returned:
-		c.inPost, c.postAt = false, time.Now().Add(time.Second)
+		l := c.lane(e.Lane)
+		l.inPost, l.postAt = false, time.Now().Add(time.Second)
 		c.log.Info("not sent, it stays in the journal", "job", e.Letter.JobID, "reason", e.Reason)
 	}
 	return nil
@@ -223,29 +234,33 @@ func (c *Coordinator) hear(ctx context.Context, event SourceEvent) error {
 
 // dispatched takes a job on, or knows it already.
 func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
-	var meant bool
-	if c.exchange != nil && c.exchange.connection == e.Connection {
-		var proven []receipt
-		proven, meant = c.exchange.dispatched(e.JobID)
-		for _, r := range proven {
-			if err := c.confirm(ctx, r, "a later DISPATCH on the same connection"); err != nil {
-				return err
-			}
-		}
-	}
+	l := c.lane(e.Lane)
+	l.heard++
 	if len(e.Source) > journal.MaxBlob {
 		e.Spec.Refused = fmt.Sprintf("the plugin's source has %d bytes, at most %d are taken", len(e.Source), journal.MaxBlob)
 		e.Source = nil
 	}
 	e.Spec.Source = journal.DigestOf(e.Source)
+	var meant bool
+	if l.isUp(e.Connection) {
+		meant = l.exchange.meant(e.JobID, e.Reached)
+		// What the DISPATCH means without its evidence tells whether it has any.
+		what, _ := judge(c.journal.State(), e.JobID, e.Spec, meant)
+		for _, r := range l.exchange.dispatched(e.JobID, e.Reached, what == accept) {
+			if err := c.confirm(ctx, r, "a later DISPATCH on the same connection"); err != nil {
+				return err
+			}
+		}
+	}
 	what, accepted := judge(c.journal.State(), e.JobID, e.Spec, meant)
+	accepted.Lane = e.Lane
 	switch what {
 	case ignore:
-		c.log.Info("dispatched again while in hand: ignored", "job", e.JobID)
+		c.log.Info("dispatched again while in hand: ignored", "job", e.JobID, "lane", e.Lane)
 		return nil
 	case repeat:
-		c.log.Info("dispatched again after its end: the receipt is sent again", "job", e.JobID)
-		c.repeats[e.JobID] = true
+		c.log.Info("dispatched again after its end: the receipt is sent again", "job", e.JobID, "lane", e.Lane)
+		l.owe(e.JobID)
 		return nil
 	}
 	_, err := c.journal.Append(ctx, accepted, e.Source)
@@ -261,8 +276,7 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 		return err
 	}
 	c.log.Info("job accepted", "job", e.JobID, "plugin", e.Spec.Plugin, "file", e.Spec.FilePath,
-		"generation", accepted.Generation, "origin", string(accepted.Origin))
-	delete(c.repeats, e.JobID)
+		"generation", accepted.Generation, "origin", string(accepted.Origin), "lane", e.Lane)
 	delete(c.notBefore, e.JobID)
 	delete(c.putOff, e.JobID)
 	if before := c.running[e.JobID]; before != nil {
@@ -350,6 +364,11 @@ func (c *Coordinator) conclude(ctx context.Context, job *journal.Job, r *journal
 	}
 	delete(c.notBefore, job.ID)
 	delete(c.putOff, job.ID)
+	for _, l := range c.lanes {
+		if c.awaited(l, job) {
+			l.owe(job.ID)
+		}
+	}
 	if r.Status == journal.Success {
 		c.log.Info("job concluded", "job", job.ID, "status", string(r.Status), "rows", r.Metrics["rows"], "files", len(r.Artifacts))
 	} else {

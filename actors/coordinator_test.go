@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,17 +27,26 @@ type desk struct {
 	coordinator *Coordinator
 	journal     *journal.Journal
 	events      chan SourceEvent
-	outbox      chan Letter
+	outboxes    []chan Letter
+	shown       []atomic.Pointer[Activity]
+	sent        []uint64 // messages, by lane
 	done        chan error
 }
 
-func (d *desk) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-func (d *desk) Events() <-chan SourceEvent    { return d.events }
-func (d *desk) Outbox() chan<- Letter         { return d.outbox }
-func (d *desk) Show(Activity)                 {}
+func (d *desk) Run(ctx context.Context) error    { <-ctx.Done(); return nil }
+func (d *desk) Lanes() int                       { return len(d.outboxes) }
+func (d *desk) Events() <-chan SourceEvent       { return d.events }
+func (d *desk) Outbox(lane uint32) chan<- Letter { return d.outboxes[lane] }
+func (d *desk) Show(lane uint32, a Activity)     { d.shown[lane].Store(&a) }
 
 // openDesk takes over the journal in folder and starts a coordinator on it.
 func openDesk(t *testing.T, folder string, concurrency int) *desk {
+	t.Helper()
+	return openLanes(t, folder, concurrency, 1)
+}
+
+// openLanes is openDesk with several lanes.
+func openLanes(t *testing.T, folder string, concurrency, lanes int) *desk {
 	t.Helper()
 	j, err := journal.Open(folder, journal.Options{})
 	if err != nil {
@@ -45,10 +55,14 @@ func openDesk(t *testing.T, folder string, concurrency int) *desk {
 	log := slog.New(slog.DiscardHandler)
 	sinks := sink.NewRegistry()
 	sinks.Register("parquet", anything{})
-	d := &desk{T: t, journal: j, events: make(chan SourceEvent), outbox: make(chan Letter, 1), done: make(chan error, 1)}
+	d := &desk{T: t, journal: j, events: make(chan SourceEvent), done: make(chan error, 1),
+		shown: make([]atomic.Pointer[Activity], lanes), sent: make([]uint64, lanes)}
+	for range lanes {
+		d.outboxes = append(d.outboxes, make(chan Letter, 1))
+	}
 	d.coordinator = NewCoordinator(d, NewEnvironments(nil, nil, j, log), NewRunner(nil, nil, j, concurrency),
 		NewWriter(sinks, j, concurrency, log), j, NewMonitor(), CoordinatorConfig{
-			Concurrency: concurrency, MaxCrashes: 3, DrainTimeout: patience, Logger: log})
+			Concurrency: concurrency, MaxCrashes: 3, ArtifactCheck: ArtifactWarn, DrainTimeout: patience, Logger: log})
 	if err := d.coordinator.Recover(t.Context(), journal.WorkerStarted{WorkerID: "w"}); err != nil {
 		t.Fatal(err)
 	}
@@ -83,10 +97,18 @@ func (d *desk) tell(event SourceEvent) {
 	}
 }
 
+// dispatch gives a job on the first lane, by a Sentinel that everything has reached.
 func (d *desk) dispatch(connection, job uint64, spec journal.JobSpec) {
 	d.Helper()
-	d.tell(Dispatched{Connection: connection, JobID: job, Spec: spec, Source: []byte("class Handler: pass")})
+	d.dispatchOn(0, connection, job, spec)
 }
+
+func (d *desk) dispatchOn(lane uint32, connection, job uint64, spec journal.JobSpec) {
+	d.Helper()
+	d.tell(Dispatched{Lane: lane, Connection: connection, Reached: d.sent[lane], JobID: job, Spec: spec, Source: pluginSource})
+}
+
+var pluginSource = []byte("class Handler: pass")
 
 // provide answers the next wish for an environment.
 func (d *desk) provide(err error) {
@@ -124,17 +146,28 @@ func (d *desk) stopped(a *assignment, want error) {
 		interrupted: map[bool]error{true: want}[errors.Is(want, errStopping)]}
 }
 
-// letter takes the next letter and says that it was posted.
+// letter takes the next letter of the first lane and says that it was posted.
 func (d *desk) letter() Letter {
 	d.Helper()
-	letter := receiveFrom(d, d.outbox, "a letter")
-	d.tell(Posted{Connection: letter.Connection, Letter: letter})
+	return d.letterOn(0)
+}
+
+func (d *desk) letterOn(lane uint32) Letter {
+	d.Helper()
+	letter := receiveFrom(d, d.outboxes[lane], "a letter")
+	d.sent[lane]++
+	d.tell(Posted{Lane: lane, Connection: letter.Connection, Number: d.sent[lane], Letter: letter})
 	return letter
 }
 
 func (d *desk) receipt(job uint64, status journal.Status) Letter {
 	d.Helper()
-	letter := d.letter()
+	return d.receiptOn(0, job, status)
+}
+
+func (d *desk) receiptOn(lane uint32, job uint64, status journal.Status) Letter {
+	d.Helper()
+	letter := d.letterOn(lane)
 	if letter.Receipt == nil || letter.JobID != job || letter.Receipt.Status != status {
 		d.Fatalf("got %+v, want the %s receipt of job %d", letter, status, job)
 	}
@@ -145,13 +178,19 @@ func (d *desk) quiet(what string) {
 	d.Helper()
 	// Whatever the coordinator does about the events so far, it does before it
 	// hears another one.
-	d.tell(Returned{Letter: Letter{}})
-	d.tell(Returned{Letter: Letter{}})
+	d.settle()
 	select {
 	case a := <-d.coordinator.writer.mailbox:
 		d.Fatalf("%s, yet job %d was started", what, a.attempt.JobID)
 	default:
 	}
+}
+
+// settle waits until everything that was told so far is dealt with.
+func (d *desk) settle() {
+	d.Helper()
+	d.tell(Aborted{JobID: 999})
+	d.tell(Aborted{JobID: 999})
 }
 
 // anything is a destination that takes every target and keeps nothing.

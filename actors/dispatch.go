@@ -2,12 +2,12 @@ package actors
 
 import "github.com/casparian-flow/casparian-worker/journal"
 
-// answer is what to do about a DISPATCH.
-type answer int
+// verdict is what to do about a DISPATCH.
+type verdict int
 
 const (
 	// ignore: the job is in hand already.
-	ignore answer = iota
+	ignore verdict = iota
 	// accept: a generation of the job begins.
 	accept
 	// repeat: the job is done, and its receipt may have been lost; it is sent again.
@@ -18,9 +18,14 @@ const (
 // new, repeated or a retry; what the journal and the connection know has to tell.
 //
 // meant reports that the job was dispatched on this very connection before and
-// its receipt went out on it: then the Sentinel has its answer, and asks again on
-// purpose. On a new connection the receipt of the old one may have been lost.
-func judge(state journal.State, id uint64, spec journal.JobSpec, meant bool) (answer, journal.JobAccepted) {
+// its receipt had reached the Sentinel: then the Sentinel has its answer, and asks
+// again on purpose. On a new connection the receipt of the old one may have been
+// lost.
+//
+// It does not matter which lane asks. A job in hand that comes again on another lane
+// is not run again, since the Sentinel only lost sight of it; it is answered on every
+// lane that brought it, or that lane would be busy with it for ever.
+func judge(state journal.State, id uint64, spec journal.JobSpec, meant bool) (verdict, journal.JobAccepted) {
 	begin := journal.JobAccepted{JobID: id, Generation: 1, Spec: spec, Origin: journal.OriginNew}
 	job, known := state.Job(id)
 	if !known {

@@ -42,7 +42,7 @@ func TestWhatADispatchMeans(t *testing.T) {
 		before     []journal.Event
 		spec       journal.JobSpec
 		meant      bool
-		want       answer
+		want       verdict
 		generation uint32
 		origin     journal.Origin
 	}{

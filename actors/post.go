@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -11,84 +12,84 @@ import (
 // repliesLimit bounds the answers about environments that wait for their turn.
 const repliesLimit = 64
 
-// show tells the source what the worker does, for its heartbeat: the oldest
-// running job, as the Sentinel can show only one.
+// show tells the source what each lane does, for its heartbeat: its oldest job that
+// runs, or else its oldest in hand, as the Sentinel can show only one.
 func (c *Coordinator) show() {
-	activity := Activity{}
-	var oldest uint64
+	activities := make([]Activity, len(c.lanes))
+	for _, l := range c.lanes {
+		activities[l.number].Heard = l.heard
+		if len(l.due) > 0 {
+			activities[l.number].Busy, activities[l.number].CurrentJob = true, l.due[0]
+		}
+	}
+	runs := make([]bool, len(c.lanes))
 	for job := range c.journal.State().Unfinished() {
-		if job.Phase == journal.Running || job.Phase == journal.Sealed {
-			oldest = job.ID
-			break
+		running := job.Phase == journal.Running || job.Phase == journal.Sealed
+		for _, l := range c.lanes {
+			a := &activities[l.number]
+			if (!a.Busy || running && !runs[l.number]) && c.awaited(l, job) {
+				a.Busy, a.CurrentJob, runs[l.number] = true, job.ID, running
+			}
 		}
 	}
-	if oldest == 0 {
-		for id := range c.running {
-			oldest = id
-			break
-		}
+	for i, a := range activities {
+		c.source.Show(uint32(i), a)
 	}
-	activity.Busy, activity.CurrentJob = oldest != 0, oldest
-	c.source.Show(activity)
 }
 
-// post hands the source the next letter, if it has none in hand.
+// post hands the source the next letter of each lane that has none in hand.
 func (c *Coordinator) post() {
-	if c.exchange == nil || c.inPost || time.Now().Before(c.postAt) {
-		return
-	}
-	letter, ok := c.nextLetter()
-	if !ok {
-		return
-	}
-	letter.Connection = c.exchange.connection
-	c.inPost = true
-	c.source.Outbox() <- letter // has room: inPost was false
-}
-
-// nextLetter picks what goes out next: receipts first, in the order of their jobs.
-func (c *Coordinator) nextLetter() (Letter, bool) {
-	if job := c.nextReceipt(); job != nil {
-		return Letter{JobID: job.ID, Generation: job.Generation, Receipt: job.Receipt}, true
-	}
-	for i, letter := range c.replies {
-		// An ERR makes the Sentinel take the worker for idle (observed): it waits
-		// until no job is in hand.
-		if letter.Trouble != nil && c.inHand() {
+	for _, l := range c.lanes {
+		if l.exchange == nil || l.inPost || time.Now().Before(l.postAt) {
 			continue
 		}
-		c.replies = append(c.replies[:i:i], c.replies[i+1:]...)
+		letter, ok := c.nextLetter(l)
+		if !ok {
+			continue
+		}
+		letter.Connection = l.exchange.connection
+		l.inPost = true
+		c.source.Outbox(l.number) <- letter // has room: inPost was false
+	}
+}
+
+// nextLetter picks what goes out next on a lane: receipts first, in the order in
+// which they became due.
+func (c *Coordinator) nextLetter(l *lane) (Letter, bool) {
+	for len(l.due) > 0 {
+		if job, ok := c.journal.State().Job(l.due[0]); ok && job.Phase == journal.Concluded {
+			return Letter{JobID: job.ID, Generation: job.Generation, Receipt: job.Receipt}, true
+		}
+		l.due = l.due[1:] // a newer generation is in hand
+	}
+	for i, letter := range l.replies {
+		// An ERR makes the Sentinel take the lane for idle (observed): it waits until
+		// the lane has no job in hand.
+		if letter.Trouble != nil && c.inHand(l) {
+			continue
+		}
+		l.replies = append(l.replies[:i:i], l.replies[i+1:]...)
 		return letter, true
 	}
 	return Letter{}, false
 }
 
-// nextReceipt is the oldest job whose receipt has not gone out on this connection.
-func (c *Coordinator) nextReceipt() *journal.Job {
-	if c.exchange == nil {
-		return nil
-	}
-	for job := range c.journal.State().Owed() {
-		if job.SentOn != c.exchange.connection || c.repeats[job.ID] {
-			return job
+// inHand reports whether a lane has a job that has no result yet. Receipts always go
+// out before anything else.
+func (c *Coordinator) inHand(l *lane) bool {
+	for job := range c.journal.State().Unfinished() {
+		if c.awaited(l, job) {
+			return true
 		}
-	}
-	return nil
-}
-
-// inHand reports whether a job was taken on that has no result yet. Receipts
-// always go out before anything else.
-func (c *Coordinator) inHand() bool {
-	for range c.journal.State().Unfinished() {
-		return true
 	}
 	return false
 }
 
-// reply queues the answer to one who asked for an environment on the connection
-// that is up. On another one nobody waits for it any more.
+// reply queues the answer to one who asked for an environment, for the lane that
+// asked and while that connection is up. On another nobody waits for it.
 func (c *Coordinator) reply(e EnvironmentAsked, answer environmentAnswer) {
-	if c.exchange == nil || c.exchange.connection != e.Connection || len(c.replies) >= repliesLimit {
+	l := c.lane(e.Lane)
+	if !l.isUp(e.Connection) || len(l.replies) >= repliesLimit {
 		return
 	}
 	letter := Letter{JobID: e.JobID}
@@ -97,11 +98,15 @@ func (c *Coordinator) reply(e EnvironmentAsked, answer environmentAnswer) {
 	} else {
 		letter.Ready = &EnvironmentNews{EnvHash: answer.envHash, Interpreter: answer.interpreter, Cached: answer.cached}
 	}
-	c.replies = append(c.replies, letter)
+	l.replies = append(l.replies, letter)
 }
 
-// posted notes that a receipt went out.
+// posted notes that a letter went out.
 func (c *Coordinator) posted(ctx context.Context, e Posted) error {
+	l := c.lane(e.Lane)
+	if e.Letter.Trouble != nil && l.isUp(e.Connection) {
+		l.exchange.posted(receipt{}, e.Number)
+	}
 	if e.Letter.Receipt == nil {
 		return nil
 	}
@@ -109,21 +114,35 @@ func (c *Coordinator) posted(ctx context.Context, e Posted) error {
 	if err := c.note(ctx, sent); err != nil {
 		return err
 	}
-	delete(c.repeats, e.Letter.JobID)
-	if c.exchange != nil && c.exchange.connection == e.Connection {
-		c.exchange.posted(receipt{job: e.Letter.JobID, generation: e.Letter.Generation})
+	if l.isUp(e.Connection) {
+		l.exchange.posted(receipt{job: e.Letter.JobID, generation: e.Letter.Generation}, e.Number)
+		// When a newer generation has its result by now, that receipt is still to go.
+		if job, ok := c.journal.State().Job(e.Letter.JobID); ok && job.Generation == e.Letter.Generation {
+			l.due = slices.DeleteFunc(l.due, func(id uint64) bool { return id == job.ID })
+		}
 	}
 	c.monitor.delivered(e.Letter.JobID)
 	return nil
 }
 
-// confirm closes a job whose receipt was taken.
+// confirm closes a job whose receipt was taken. While it is still due on another
+// lane, which asked for the job, too, the job stays open; the next connection sends
+// its receipt again.
 func (c *Coordinator) confirm(ctx context.Context, r receipt, evidence string) error {
+	for _, l := range c.lanes {
+		if slices.Contains(l.due, r.job) {
+			return nil
+		}
+	}
 	if err := c.note(ctx, journal.ReceiptConfirmed{JobID: r.job, Generation: r.generation, Evidence: evidence}); err != nil {
 		return err
 	}
 	if job, ok := c.journal.State().Job(r.job); ok && job.Phase == journal.Confirmed {
-		c.exchange.forget(r.job)
+		for _, l := range c.lanes {
+			if l.exchange != nil {
+				l.exchange.forget(r.job)
+			}
+		}
 	}
 	return nil
 }

@@ -61,8 +61,12 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 	if err != nil {
 		return err
 	}
-	if err := c.compareArtifact(job, source); err != nil {
+	mismatch, err := c.compareArtifact(job, source)
+	if err != nil {
 		return err
+	}
+	if mismatch != nil && c.config.ArtifactCheck == ArtifactEnforce {
+		return c.conclude(ctx, job, failed("%v", mismatch))
 	}
 	attempt := job.Attempt()
 	attempt.Attempt++
@@ -84,24 +88,6 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 	c.writer.mailbox <- a
 	c.runner.mailbox <- a
 	c.log.Info("job started", "job", job.ID, "plugin", job.Spec.Plugin, "attempt", attempt.Attempt)
-	return nil
-}
-
-// compareArtifact warns when a job's artifact_hash is not that of its source and
-// lockfile, where this worker holds both. Nothing else in the field compares them.
-func (c *Coordinator) compareArtifact(job *journal.Job, source []byte) error {
-	env, ok := c.journal.State().Environment(job.Spec.EnvHash)
-	if job.Spec.ArtifactHash == "" || !ok || env.Lockfile == "" {
-		return nil
-	}
-	lockfile, err := c.journal.Blob(env.Lockfile)
-	if err != nil {
-		return err
-	}
-	if have := journal.DigestOf(append(source[:len(source):len(source)], lockfile...)); string(have) != job.Spec.ArtifactHash {
-		c.log.Warn("the job's artifact_hash is not that of its source and lockfile",
-			"job", job.ID, "plugin", job.Spec.Plugin, "artifact_hash", job.Spec.ArtifactHash, "have", string(have))
-	}
 	return nil
 }
 

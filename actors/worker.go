@@ -31,15 +31,16 @@ type Worker struct {
 	Runner       *Runner
 	Writer       *Writer
 	Coordinator  *Coordinator
-	// Started is the first event of this process.
-	Started journal.WorkerStarted
+	// Started are the first events of this process: WorkerStarted, and what there is to
+	// say of its lanes.
+	Started []journal.Event
 }
 
 // Run recovers what the process before left, and then serves until the
 // coordinator has drained (nil), ctx ends (nil), or something failed that the
 // worker cannot go on without.
 func (w *Worker) Run(ctx context.Context) error {
-	if err := w.Coordinator.Recover(ctx, w.Started); err != nil {
+	if err := w.Coordinator.Recover(ctx, w.Started...); err != nil {
 		return fmt.Errorf("take over from the worker process before: %w", err)
 	}
 	var group run.Group

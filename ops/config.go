@@ -26,11 +26,15 @@ type Config struct {
 	VenvsDir    string `envconfig:"VENVS_DIR" flag:"venvs-dir" default:"~/.casparian_flow/venvs" help:"folder of the Python environments, by env_hash"`
 	WorkerID    string `envconfig:"WORKER_ID" flag:"worker-id" help:"name towards the Sentinel; empty: made once and kept in the state folder"`
 	Concurrency int    `envconfig:"CONCURRENCY" flag:"concurrency" default:"0" help:"jobs to run at once; 0: one for each core"`
+	Lanes       int    `envconfig:"LANES" flag:"lanes" default:"0" help:"connections to the Sentinel, each of which is given one job at a time; 0: as many as jobs may run at once"`
+	ForgetLanes Switch `envconfig:"FORGET_LANES" flag:"forget-lanes" default:"false" help:"stop serving lanes of earlier starts beyond --lanes: only when the Sentinel was started anew since"`
 
 	UV         string `envconfig:"UV" flag:"uv" help:"uv executable that builds environments; empty: the one on PATH"`
 	Python     string `envconfig:"PYTHON" flag:"python" help:"interpreter of the environment 'system'; empty: python3 on PATH"`
 	VenvsMax   Size   `envconfig:"VENVS_MAX" flag:"venvs-max" default:"20GiB" help:"size of built environments above which the least recently used goes; 0: no cap"`
 	BuildLimit Period `envconfig:"BUILD_TIMEOUT" flag:"build-timeout" default:"15m" help:"time for building one environment"`
+
+	ArtifactCheck string `envconfig:"ARTIFACT_CHECK" flag:"artifact-check" default:"warn" help:"a job whose artifact_hash is not that of its source and lockfile: off, warn or enforce (FAILED)"`
 
 	GuestShim    string `envconfig:"GUEST_SHIM" flag:"guest-shim" help:"guest program to use instead of the built-in one (version 1 or 2)"`
 	WarmGuests   Places `envconfig:"WARM_GUESTS" flag:"warm-guests" default:"4" help:"warm interpreters to keep, one for each environment in use, or off"`
@@ -79,6 +83,9 @@ func (c *Config) Resolve() error {
 	if c.Concurrency == 0 {
 		c.Concurrency = runtime.NumCPU()
 	}
+	if c.Lanes == 0 {
+		c.Lanes = min(max(c.Concurrency, 1), maxLanes)
+	}
 	return nil
 }
 
@@ -125,6 +132,15 @@ func (c *Config) Check() error {
 	}
 	if c.WarmGuests > 256 {
 		return refuse("warm-guests", c.WarmGuests.String(), "must be from 1 to 256, or off")
+	}
+	if c.Lanes < 1 || c.Lanes > maxLanes {
+		return refuse("lanes", fmt.Sprint(c.Lanes), fmt.Sprintf("must be from 1 to %d, or 0 for as many as --concurrency", maxLanes))
+	}
+	if last := laneIdentity(c.WorkerID, uint32(c.Lanes-1)); len(last) > 255 {
+		return refuse("worker-id", c.WorkerID, fmt.Sprintf("is too long: with it the last lane is called %s, and at most 255 bytes are possible", last))
+	}
+	if !oneOf(c.ArtifactCheck, "off", "warn", "enforce") {
+		return refuse("artifact-check", c.ArtifactCheck, "must be off, warn or enforce")
 	}
 	if c.MaxCrashes < 1 {
 		return refuse("max-crashes", fmt.Sprint(c.MaxCrashes), "must be at least 1")

@@ -105,15 +105,22 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	sinks.Register(parquet.Scheme, files)
 
 	before := d.journal.State()
-	d.sentinel, err = actors.NewSentinel(actors.SentinelConfig{
-		Link: link.Config{
-			Endpoint: config.Connect, Identity: d.ID, MaxMessage: int64(config.MaxMessage),
-			HeartbeatInterval: time.Duration(config.Heartbeat), Logger: log,
+	started := []journal.Event{journal.WorkerStarted{WorkerID: d.ID, Version: version, PID: os.Getpid()}}
+	lanes, news := planLanes(config, before, log)
+	started = append(started, news...)
+	var links []link.Config
+	for lane := range lanes {
+		identity := laneIdentity(d.ID, lane)
+		links = append(links, link.Config{
+			Endpoint: config.Connect, Identity: identity, MaxMessage: int64(config.MaxMessage),
+			HeartbeatInterval: time.Duration(config.Heartbeat), Logger: log.With("lane", identity),
 			// No connection number is used twice under one journal: ReceiptSent names one.
-			FirstConnection: (before.Starts+1)<<32 + 1,
-			Suspect:         before.Starts > 0 && !before.Stopped,
-		},
-		Plugins: config.Plugins, Heartbeat: time.Duration(config.Heartbeat), Logger: log,
+			FirstConnection: (before.Starts+1)<<32 + uint64(lane)<<24 + 1,
+			Suspect:         before.Starts > 0 && !before.Stopped && lane < max(before.Lanes, 1),
+		})
+	}
+	d.sentinel, err = actors.NewSentinel(actors.SentinelConfig{
+		Links: links, Plugins: config.Plugins, Heartbeat: time.Duration(config.Heartbeat), Logger: log,
 	})
 	if err != nil {
 		return &OptionError{"connect", config.Connect, err.Error()}
@@ -125,9 +132,10 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 		Journal: d.journal, Source: d.sentinel, Environments: builder, Runner: runner, Writer: writer,
 		Coordinator: actors.NewCoordinator(d.sentinel, builder, runner, writer, d.journal, d.Monitor, actors.CoordinatorConfig{
 			Concurrency: config.Concurrency, MaxCrashes: uint32(config.MaxCrashes),
-			DrainTimeout: time.Duration(config.DrainTimeout), Logger: log,
+			ArtifactCheck: actors.ArtifactCheck(config.ArtifactCheck),
+			DrainTimeout:  time.Duration(config.DrainTimeout), Logger: log,
 		}),
-		Started: journal.WorkerStarted{WorkerID: d.ID, Version: version, PID: os.Getpid()},
+		Started: started,
 	}
 	if d.control, err = ListenControl(config.StateDir, d); err != nil {
 		return err

@@ -35,8 +35,12 @@ func describe(event journal.Event) string {
 		if e.Generation > 1 {
 			again = fmt.Sprintf(", generation %d (%s)", e.Generation, e.Origin)
 		}
+		lane := ""
+		if e.Lane > 0 {
+			lane = fmt.Sprintf(", lane %d", e.Lane+1)
+		}
 		return fmt.Sprintf("accepted: %s on %s, environment %s, %s%s", e.Spec.Plugin, e.Spec.FilePath,
-			short(e.Spec.EnvHash), plural(len(e.Spec.Sinks), "sink"), again)
+			short(e.Spec.EnvHash), plural(len(e.Spec.Sinks), "sink"), again+lane)
 	case journal.AttemptStarted:
 		return fmt.Sprintf("attempt %d started with %s", e.Attempt.Attempt, e.Interpreter)
 	case journal.GuestStarted:

@@ -88,6 +88,7 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 	}()
 	name := pluginName(l.Plugin)
 	config.Connect, config.Plugins = server.Endpoint(), List{name}
+	config.Lanes = 1 // the embedded Sentinel does not wait for one job to give the next
 	if config.WorkerID == "" {
 		config.WorkerID = "local"
 	}

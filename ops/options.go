@@ -59,7 +59,10 @@ func Bind(flags *pflag.FlagSet, config *Config, only ...string) {
 				panic("ops: default of --" + name + ": " + err.Error())
 			}
 		}
-		flags.Var(target, name, fmt.Sprintf("%s (%s_%s)", field.Tag.Get("help"), envPrefix, field.Tag.Get("envconfig")))
+		flag := flags.VarPF(target, name, "", fmt.Sprintf("%s (%s_%s)", field.Tag.Get("help"), envPrefix, field.Tag.Get("envconfig")))
+		if _, ok := target.(*Switch); ok {
+			flag.NoOptDefVal = "true"
+		}
 	}
 }
 

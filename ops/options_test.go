@@ -64,6 +64,7 @@ func TestWrongValuesAreRefusedByName(t *testing.T) {
 		{"--max-frame", "5GiB"}, {"--venvs-max", "-1"}, {"--venvs-max", "much"}, {"--heartbeat", "0"}, {"--heartbeat", "5"},
 		{"--build-timeout", "0"}, {"--job-timeout", "-1s"}, {"--log-level", "loud"}, {"--log-format", "xml"},
 		{"--guest-shim", "/nowhere/shim.py"}, {"--max-crashes", "0"}, {"--max-message", "1"},
+		{"--lanes", "-1"}, {"--lanes", "257"}, {"--artifact-check", "maybe"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			config, _, err := load(t, append([]string{"--connect", "tcp://127.0.0.1:5555"}, args...)...)

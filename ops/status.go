@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/actors"
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/protocol/link"
@@ -21,7 +22,7 @@ type Status struct {
 	PID        int                 `json:"pid"`
 	Since      time.Time           `json:"since"`
 	Connect    string              `json:"connect"`
-	Link       LinkStatus          `json:"link"`
+	Lanes      []LaneStatus        `json:"lanes"`
 	Plugins    []string            `json:"plugins"`
 	Paused     string              `json:"paused,omitempty"` // why the journal takes nothing
 	Events     uint64              `json:"events"`
@@ -36,7 +37,31 @@ type Status struct {
 	Goroutines int                 `json:"goroutines"`
 }
 
-// LinkStatus is the connection to the Sentinel.
+// LaneStatus is one lane to the Sentinel.
+type LaneStatus struct {
+	Identity string     `json:"identity"`
+	Link     LinkStatus `json:"link"`
+	Job      *uint64    `json:"job,omitempty"` // that it has in hand, the oldest
+}
+
+// String says it in a line.
+func (l LaneStatus) String() string {
+	work := "idle"
+	if l.Job != nil {
+		work = fmt.Sprintf("job %d", *l.Job)
+	}
+	return fmt.Sprintf("%s, %s", work, l.Link)
+}
+
+func laneStatus(s actors.LaneStatus) LaneStatus {
+	l := LaneStatus{Identity: s.Link.Identity, Link: linkStatus(s.Link)}
+	if s.Activity.Busy {
+		l.Job = &s.Activity.CurrentJob
+	}
+	return l
+}
+
+// LinkStatus is a lane's connection to the Sentinel.
 type LinkStatus struct {
 	State     string        `json:"state"`
 	Since     time.Time     `json:"since"`
@@ -79,8 +104,11 @@ func (d *Daemon) Status() Status {
 	state := d.journal.State()
 	s := Status{
 		WorkerID: d.ID, PID: os.Getpid(), Since: d.started, Connect: d.config.Connect,
-		Link: linkStatus(d.sentinel.LinkStatus()), Plugins: d.config.Plugins, Events: state.Events,
+		Plugins: d.config.Plugins, Events: state.Events,
 		Skipped: d.sentinel.Skipped(), Running: []JobStatus{}, Warm: d.host.Warm(),
+	}
+	for _, lane := range d.sentinel.LaneStatus() {
+		s.Lanes = append(s.Lanes, laneStatus(lane))
 	}
 	if err := d.journal.Paused(); err != nil {
 		s.Paused = err.Error()

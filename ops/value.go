@@ -117,6 +117,22 @@ func (l *List) Decode(text string) error { return l.Set(text) }
 func (l *List) Type() string             { return "names" }
 func (l List) String() string            { return strings.Join(l, ",") }
 
+// Switch is on or off. As a flag it needs no value to be on.
+type Switch bool
+
+func (s *Switch) Set(text string) error {
+	on, err := strconv.ParseBool(text)
+	if err != nil {
+		return errors.New("must be true or false")
+	}
+	*s = Switch(on)
+	return nil
+}
+
+func (s *Switch) Decode(text string) error { return s.Set(text) }
+func (s *Switch) Type() string             { return "switch" }
+func (s Switch) String() string            { return strconv.FormatBool(bool(s)) }
+
 // number and text give plain fields the same form as the types above.
 type number[T int | int64] struct{ to *T }
 

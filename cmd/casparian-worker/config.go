@@ -68,7 +68,10 @@ func statusCommand() *cobra.Command {
 			table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 			row := func(name string, value any) { fmt.Fprintf(table, "%s\t%v\n", name, value) }
 			row("worker", fmt.Sprintf("%s (pid %d, up %s)", status.WorkerID, status.PID, time.Since(status.Since).Round(time.Second)))
-			row("sentinel", fmt.Sprintf("%s: %s", status.Connect, status.Link))
+			row("sentinel", status.Connect)
+			for _, lane := range status.Lanes {
+				row("lane "+lane.Identity, lane)
+			}
 			row("jobs", fmt.Sprintf("%d running, %d queued, %d concluded since start (%d failed)",
 				len(status.Running), status.Queued, status.Concluded, status.Failed))
 			for _, warm := range status.Warm {

@@ -27,7 +27,7 @@ func daemon(ctx context.Context, config ops.Config, stderr io.Writer) (err error
 	}
 	defer func() { err = errors.Join(err, worker.Close()) }()
 	log.Info("casparian-worker", "version", version, "id", worker.ID, "connect", config.Connect,
-		"plugins", config.Plugins.String(), "concurrency", config.Concurrency, "output", config.Output, "state", config.StateDir)
+		"plugins", config.Plugins.String(), "concurrency", config.Concurrency, "lanes", config.Lanes, "output", config.Output, "state", config.StateDir)
 	if len(config.Plugins) == 0 {
 		log.Warn("no plugins are listed, so the Sentinel will give this worker no job: " +
 			"name them with --plugins or CASPARIAN_PLUGINS")

@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,11 @@ type Options struct {
 	Plugins []string
 	// Concurrency is the number of jobs at once, 0 for the worker's default.
 	Concurrency int
+	// Lanes is the number of lanes, 0 for one: a story has one worker in the Sentinel's
+	// eyes, unless it is about lanes.
+	Lanes int
+	// Connect is the address that the worker dials, empty for the Sentinel's own.
+	Connect string
 	// WorkerID is empty for one that the worker makes up and keeps.
 	WorkerID string
 	// Plain runs the binary as it ships, without the race detector.
@@ -108,9 +114,9 @@ func (s *Site) Environ() []string {
 func (s *Site) Flags() []string {
 	s.t.Helper()
 	flags := []string{
-		"--connect", s.sentinel.Endpoint,
+		"--connect", cmp.Or(s.options.Connect, s.sentinel.Endpoint),
 		"--output", s.Output, "--state-dir", s.State, "--venvs-dir", s.Venvs,
-		"--uv", parts.UV(s.t),
+		"--uv", parts.UV(s.t), "--lanes", fmt.Sprint(max(s.options.Lanes, 1)),
 	}
 	if len(s.options.Plugins) > 0 {
 		flags = append(flags, "--plugins", strings.Join(s.options.Plugins, ","))
@@ -122,6 +128,11 @@ func (s *Site) Flags() []string {
 		flags = append(flags, "--worker-id", s.options.WorkerID)
 	}
 	return append(flags, s.options.Arguments...)
+}
+
+// SetLanes changes the number of lanes of the next start.
+func (s *Site) SetLanes(lanes int, arguments ...string) {
+	s.options.Lanes, s.options.Arguments = lanes, arguments
 }
 
 // Input writes an input file of a job and returns its path.
