@@ -19,8 +19,9 @@ func (nowhere) Open(context.Context, sink.Target, sink.Token) (sink.Writer, erro
 func (nowhere) Commit(context.Context, sink.Target, sink.Token) (sink.Artifact, error) {
 	return sink.Artifact{}, errors.ErrUnsupported
 }
-func (nowhere) Abandon(context.Context, sink.Target) error { return nil }
-func (nowhere) Retract(context.Context, string) error      { return nil }
+func (nowhere) Abandon(context.Context, sink.Target) error              { return nil }
+func (nowhere) SetAside(context.Context, sink.Target) ([]string, error) { return nil, nil }
+func (nowhere) Retract(context.Context, string) error                   { return nil }
 
 func TestRegistryChoosesByScheme(t *testing.T) {
 	registry := sink.NewRegistry()

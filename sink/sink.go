@@ -61,8 +61,10 @@ type Driver interface {
 	Check(target Target) error
 
 	// Open begins to stage rows. With an empty token it starts afresh and removes
-	// what an earlier attempt staged; with a token of Writer.Flush it goes on
-	// behind the rows that the token covers.
+	// what an earlier attempt staged; with a token of Writer.Checkpoint it goes on
+	// behind the rows that the token covers. A token that cannot be gone on with
+	// (of other options, say) is a [*TokenError], a staged output that is not what
+	// its token says a [*DamageError]: nothing was changed then.
 	Open(ctx context.Context, target Target, resume Token) (Writer, error)
 
 	// Commit publishes what a token of Writer.Seal covers. Once it has returned
@@ -74,6 +76,11 @@ type Driver interface {
 	// this attempt or an earlier one. It may be repeated.
 	Abandon(ctx context.Context, target Target) error
 
+	// SetAside takes what is staged for the target out of the way without removing
+	// it, for a person to look at, and says where it is. It bounds what it keeps. It
+	// may be repeated.
+	SetAside(ctx context.Context, target Target) (places []string, err error)
+
 	// Retract removes an artifact that an earlier generation published and that
 	// the new generation has nothing to put in the place of. It may be repeated.
 	Retract(ctx context.Context, artifactURI string) error
@@ -84,9 +91,9 @@ type Writer interface {
 	// Write takes one batch. The batch is borrowed for the duration of the call.
 	Write(ctx context.Context, batch arrow.RecordBatch) error
 
-	// Flush makes all rows written so far durable and gives the token from which
-	// Driver.Open can go on behind them.
-	Flush(ctx context.Context) (Token, error)
+	// Checkpoint notes how far the output is complete; sinks complete rows in pieces
+	// of their own size. It gives nil when that is no further than the last time.
+	Checkpoint(ctx context.Context) (*Checkpoint, error)
 
 	// Seal completes the staged output and makes it durable. After it nothing can
 	// be written. No rows give an empty token: then there is nothing to commit.
@@ -98,4 +105,16 @@ type Writer interface {
 	// Close lets go of memory and descriptors. What is staged stays, for
 	// Driver.Commit or Driver.Abandon. It may be called twice.
 	Close() error
+}
+
+// Checkpoint is a part of a staged output, from its first row on.
+type Checkpoint struct {
+	// Token is what Driver.Open goes on from, once Sync has returned nil.
+	Token Token
+	// Stats is what the part holds.
+	Stats Stats
+	// Sync makes the part durable. It may run in a goroutine of its own while Write
+	// goes on; no other method of the writer may be called before it has returned.
+	// After an error the writer is of no more use.
+	Sync func() error
 }

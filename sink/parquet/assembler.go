@@ -24,8 +24,9 @@ type assembler struct {
 	create func() (*disk.File, error)
 	// syncNames makes the file's own name durable.
 	syncNames func() error
-	file      *disk.File // nil until the first row group begins
+	file      *disk.File // nil until the first row group is complete
 	named     bool       // the file's name is durable
+	unsynced  error      // why a sync failed: what the file holds cannot be known
 
 	createdBy string // of the file's metadata
 	end       int64
@@ -38,7 +39,7 @@ type assembler struct {
 }
 
 // begin creates the file if this is its first row group, and gives the place
-// for the group's bytes, behind the end.
+// for the bytes of a finished group, behind the end.
 func (a *assembler) begin() (io.Writer, error) {
 	if a.file == nil {
 		file, err := a.create()
@@ -83,12 +84,10 @@ func (a *assembler) place(group rowGroup) {
 	a.groups = append(a.groups, group)
 }
 
-// checkpoint makes everything placed so far durable and gives its token. With
-// nothing new since the last one it gives that again.
-func (a *assembler) checkpoint(schema func() ([]byte, error), staging string) (flushed, error) {
-	if a.checkpointed == len(a.groups) {
-		return a.last, nil
-	}
+// checkpoint writes the metadata of everything placed since the last one behind
+// it, and gives the token, which is good once the file is synced. There must be
+// something new.
+func (a *assembler) checkpoint(schema func() ([]byte, error), token flushed) (flushed, error) {
 	block := checkpoint{Previous: a.last.Checkpoint, Groups: a.groups[a.checkpointed:]}
 	if a.checkpointed == 0 {
 		var err error
@@ -103,14 +102,11 @@ func (a *assembler) checkpoint(schema func() ([]byte, error), staging string) (f
 	if err := a.write(bytes, a.end); err != nil {
 		return flushed{}, err
 	}
-	if err := a.sync(); err != nil {
-		return flushed{}, err
-	}
-	at := a.end
+	token.Checkpoint, token.Checksum = a.end, checksum
 	a.end += int64(len(bytes))
-	a.checkpointed = len(a.groups)
-	a.last = flushed{Staging: staging, End: a.end, Rows: a.rows, Checkpoint: at, Checksum: checksum}
-	return a.last, nil
+	token.End, token.Rows = a.end, a.rows
+	a.checkpointed, a.last = len(a.groups), token
+	return token, nil
 }
 
 // seal writes the footer, cuts off what lies behind it, and makes the file
@@ -134,9 +130,15 @@ func (a *assembler) seal(schema *arrow.Schema, entries []rowgroup.KeyValue) (sea
 	return sealed{Size: size, Footer: digest(footer), FooterLength: int64(len(footer)), Rows: a.rows}, nil
 }
 
+// sync makes the file durable. A failed one is never tried again: the system may
+// have dropped the pages, and call the next one a success.
 func (a *assembler) sync() error {
+	if a.unsynced != nil {
+		return a.unsynced
+	}
 	if err := a.file.Sync(); err != nil {
-		return fmt.Errorf("make staged file %s durable: %w", a.path, err)
+		a.unsynced = fmt.Errorf("make staged file %s durable: %w", a.path, err)
+		return a.unsynced
 	}
 	if !a.named {
 		if err := a.syncNames(); err != nil {

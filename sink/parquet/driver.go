@@ -143,8 +143,8 @@ func (d *Driver) earlier(loc location, target sink.Target) bool {
 }
 
 // Open begins or resumes a staged file: see [sink.Driver]. A token of another
-// target is a [*sink.TokenError], a staged file that does not match its token a
-// [*sink.DamageError].
+// target, or of other options, is a [*sink.TokenError], a staged file that does not
+// match its token a [*sink.DamageError].
 func (d *Driver) Open(ctx context.Context, target sink.Target, resume sink.Token) (sink.Writer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -183,15 +183,18 @@ func (d *Driver) reopen(target sink.Target, loc location, resume sink.Token) (si
 	if err != nil {
 		return nil, err
 	}
+	if token.Encoding != loc.encoding.fingerprint() {
+		return nil, &sink.TokenError{Reason: "the rows so far were written with other options (compression, row groups and the like)"}
+	}
 	root, err := d.openRoot(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &sink.DamageError{Path: filepath.Join(d.config.Root, staging), Reason: "it is missing, with the output root"}
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer root.close()
 	if err := d.checkPlace(root, loc, target); err != nil {
-		return nil, err
-	}
-	if err := root.removeStaged(loc.folder, target, staging); err != nil {
 		return nil, err
 	}
 	file, err := root.reopen(staging)
@@ -201,6 +204,9 @@ func (d *Driver) reopen(target sink.Target, loc location, resume sink.Token) (si
 	writer := newWriter(d, target, loc, staging)
 	if err := writer.resume(d.config.Disk.Over(file), token); err != nil {
 		return nil, errors.Join(err, file.Close())
+	}
+	if err := root.removeStaged(loc.folder, target, staging); err != nil {
+		return nil, errors.Join(err, writer.Close())
 	}
 	return writer, nil
 }

@@ -89,8 +89,9 @@ func TestAFolderSwappedForASymlink(t *testing.T) {
 
 	writer := open(t, driver, to, nil)
 	swap()
-	if err := writer.Write(t.Context(), ints(0, 3)); !errors.As(err, &refused) {
-		t.Errorf("Write into a swapped folder: %v", err)
+	write(t, writer, ints(0, 3))
+	if _, err := tryFlush(t, writer); !errors.As(err, &refused) {
+		t.Errorf("a row group into a swapped folder: %v", err)
 	}
 	if _, err := writer.Seal(t.Context()); !errors.As(err, &refused) {
 		t.Errorf("Seal after that: %v", err)

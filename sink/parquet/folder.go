@@ -168,37 +168,43 @@ func (o *outputRoot) remove(name string) error {
 	return nil
 }
 
-// removeStaged removes the target's staging files from a folder, except keep. A
-// missing folder is fine.
-func (o *outputRoot) removeStaged(folder string, target sink.Target, keep string) error {
+// list gives the files of a folder whose names are wanted, as paths below the
+// root. A missing folder has none.
+func (o *outputRoot) list(folder string, wanted func(name string) bool) (found []string, err error) {
 	const namesAtOnce = 1024
 	file, err := o.root.Open(folder)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return o.explain("open folder", folder, err)
+		return nil, o.explain("open folder", folder, err)
 	}
 	defer file.Close()
-	// Names are collected first: removing while reading may skip some.
-	var found []string
 	for {
 		entries, err := file.ReadDir(namesAtOnce)
 		for _, entry := range entries {
-			name := filepath.Join(folder, entry.Name())
-			if staged(entry.Name(), target) && name != keep {
-				found = append(found, name)
+			if wanted(entry.Name()) {
+				found = append(found, filepath.Join(folder, entry.Name()))
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			break
+			return found, nil
 		}
 		if err != nil {
-			return o.explain("list folder", folder, err)
+			return nil, o.explain("list folder", folder, err)
 		}
 	}
-	if len(found) == 0 {
-		return nil
+}
+
+// removeStaged removes the target's staging files from a folder, except keep. A
+// missing folder is fine.
+func (o *outputRoot) removeStaged(folder string, target sink.Target, keep string) error {
+	// Names are collected first: removing while reading may skip some.
+	found, err := o.list(folder, func(name string) bool {
+		return staged(name, target) && filepath.Join(folder, name) != keep
+	})
+	if err != nil || len(found) == 0 {
+		return err
 	}
 	for _, name := range found {
 		if err := o.remove(name); err != nil {

@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -129,13 +130,14 @@ func splitSuffix(name string) (stem, suffix string) {
 // stagingName is hidden, short, and unique to the target's job, generation,
 // attempt and output:
 //
-//	.casparian-<job>-<generation>-<attempt>-<sha256 of topic and URI, 16 digits>.part
+//	.casparian-<job>-<generation>-<attempt>-<sha256 of topic, URI and mode, 16 digits>.part
 func stagingName(target sink.Target) string {
 	return fmt.Sprintf(".casparian-%d-%d-%d-%s.part", target.JobID, target.Generation, target.Attempt, outputDigest(target))
 }
 
 func outputDigest(target sink.Target) string {
-	sum := sha256.Sum256([]byte(target.Topic + "\x00" + target.URI))
+	mode := cmp.Or(target.Mode, sink.Append)
+	sum := sha256.Sum256([]byte(target.Topic + "\x00" + target.URI + "\x00" + string(mode)))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -1,6 +1,8 @@
 package parquet
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,6 +63,12 @@ type encoding struct {
 	rowGroupBytes int64
 	pageBytes     int64    // 0: the encoder's default
 	bloom         []string // columns, as paths of the Parquet schema
+}
+
+// fingerprint tells one way of writing from another.
+func (e encoding) fingerprint() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", e))
+	return hex.EncodeToString(sum[:8])
 }
 
 // parseOptions reads a URI's options. What is not given is as the worker is

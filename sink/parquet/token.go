@@ -11,17 +11,18 @@ import (
 // Tokens are kept in a journal for as long as a job lives, perhaps across an
 // upgrade of the worker: each says its own kind and version.
 const (
-	// Version 1 had the metadata of row groups in another form.
-	flushedKind = "parquet-flushed/2"
+	// Version 1 had the metadata of row groups in another form, version 2 no encoding.
+	flushedKind = "parquet-flushed/3"
 	sealedKind  = "parquet-sealed/1"
 )
 
-// flushed is the token of Writer.Flush. It stays small however long the file
+// flushed is the token of Writer.Checkpoint. It stays small however long the file
 // is: the metadata of the row groups is in the file, in checkpoints.
 type flushed struct {
 	Kind       string `json:"kind"`
-	Staging    string `json:"staging"` // path below the output root, slashes
-	End        int64  `json:"end"`     // the file is durable up to here
+	Staging    string `json:"staging"`  // path below the output root, slashes
+	Encoding   string `json:"encoding"` // fingerprint of the options it was written with
+	End        int64  `json:"end"`      // the file is durable up to here
 	Rows       int64  `json:"rows"`
 	Checkpoint int64  `json:"checkpoint"` // offset of the last checkpoint
 	Checksum   uint32 `json:"checksum"`   // of that checkpoint

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strconv"
 
@@ -46,8 +45,7 @@ type writer struct {
 	schema    fileSchema
 	settled   *arrow.Schema // with the lineage columns, set when the types are settled
 	assembler assembler
-	encoder   *encoder  // made with the first rows that are encoded
-	out       io.Writer // for the open row group, nil when none is
+	encoder   *encoder // made with the first rows that are encoded
 	held      []arrow.RecordBatch
 	lineage   lineage
 
@@ -291,12 +289,6 @@ func (w *writer) encode(batch arrow.RecordBatch) error {
 			return w.encodeError(err)
 		}
 	}
-	if w.out == nil {
-		var err error
-		if w.out, err = w.assembler.begin(); err != nil {
-			return err
-		}
-	}
 	if err := w.encoder.groups.Write(batch); err != nil {
 		return w.encodeError(err)
 	}
@@ -320,8 +312,11 @@ func (w *writer) closeGroup() error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	group, err := w.encoder.finish(w.out)
-	w.out = nil
+	out, err := w.assembler.begin()
+	if err != nil {
+		return err
+	}
+	group, err := w.encoder.finish(out)
 	if err != nil {
 		return w.encodeError(err)
 	}
@@ -333,24 +328,23 @@ func (w *writer) closeGroup() error {
 	return nil
 }
 
-// Flush closes the open row group: see [sink.Writer]. It also settles the types.
-// Without any rows the token is empty.
-func (w *writer) Flush(ctx context.Context) (token sink.Token, err error) {
+// Checkpoint covers the row groups that are complete: see [sink.Writer]. The open
+// one goes on.
+func (w *writer) Checkpoint(ctx context.Context) (checkpoint *sink.Checkpoint, err error) {
 	err = w.guarded(ctx, func() error {
-		if w.rows == 0 {
-			return nil
+		if w.assembler.unsynced != nil || w.assembler.checkpointed == len(w.assembler.groups) {
+			return w.assembler.unsynced
 		}
-		if err := w.closeGroup(); err != nil {
-			return err
-		}
-		flushed, err := w.assembler.checkpoint(func() ([]byte, error) { return marshalSchema(w.schema.declared()) }, filepath.ToSlash(w.staging))
+		token, err := w.assembler.checkpoint(func() ([]byte, error) { return marshalSchema(w.schema.declared()) },
+			flushed{Staging: filepath.ToSlash(w.staging), Encoding: w.loc.encoding.fingerprint()})
 		if err != nil {
 			return err
 		}
-		token, err = flushed.marshal()
+		checkpoint = &sink.Checkpoint{Stats: sink.Stats{Rows: token.Rows, Bytes: token.End}, Sync: w.assembler.sync}
+		checkpoint.Token, err = token.marshal()
 		return err
 	})
-	return token, err
+	return checkpoint, err
 }
 
 // Seal completes the file: see [sink.Writer]. Sealing twice gives the same token.

@@ -80,7 +80,11 @@ func run(config parquet.Config, options string, rows int64, batchRows int, flush
 		at += int64(n)
 		unflushed += int64(n)
 		if flushRows > 0 && unflushed >= flushRows {
-			if _, err := writer.Flush(ctx); err != nil {
+			checkpoint, err := writer.Checkpoint(ctx)
+			if err == nil && checkpoint != nil {
+				err = checkpoint.Sync()
+			}
+			if err != nil {
 				return report{}, err
 			}
 			unflushed = 0
