@@ -8,6 +8,7 @@ import (
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/sink"
+	"github.com/casparian-flow/casparian-worker/sink/digest"
 )
 
 // Why an attempt is stopped from outside. They are causes of its context.
@@ -25,6 +26,10 @@ type assignment struct {
 	source  []byte
 	targets []sink.Target
 	earlier []journal.Artifact
+	// chosen are the targets that the plugin named itself in earlier attempts.
+	chosen []sink.Target
+	// checkpoint is what earlier attempts made durable, nil for nothing.
+	checkpoint *journal.Checkpoint
 
 	// ctx ends when the attempt is to stop; its cause says why.
 	ctx  context.Context
@@ -41,7 +46,10 @@ type assignment struct {
 // fed is one batch with the way to tell the guest that it is done with. The
 // writer releases the batch.
 type fed struct {
-	batch       bridge.Batch
+	batch bridge.Batch
+	// sum is the batch's digest, or why it has none.
+	sum         digest.Sum
+	unsummed    error
 	acknowledge func()
 }
 

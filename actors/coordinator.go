@@ -114,9 +114,7 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 			fallthrough
 		case journal.Queued:
 			if job.Attempts > 0 || len(job.Stale) > 0 {
-				if err := c.writer.discard(ctx, job); err != nil {
-					c.log.Warn("what an interrupted attempt staged could not be removed", "job", job.ID, "error", err)
-				}
+				c.discard(ctx, job, job.Checkpoint)
 			}
 		}
 	}
@@ -263,10 +261,10 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 		l.owe(e.JobID)
 		return nil
 	}
-	_, err := c.journal.Append(ctx, accepted, e.Source)
+	state, err := c.journal.Append(ctx, accepted, e.Source)
 	if errors.Is(err, journal.ErrTooLarge) {
 		accepted.Spec = journal.JobSpec{Refused: "the DISPATCH is too large to be kept: " + err.Error(), Source: journal.DigestOf(nil)}
-		_, err = c.journal.Append(ctx, accepted, nil)
+		state, err = c.journal.Append(ctx, accepted, nil)
 	}
 	if illegal := (*journal.TransitionError)(nil); errors.As(err, &illegal) {
 		c.log.Warn("dispatch refused", "job", e.JobID, "reason", illegal.Why)
@@ -281,8 +279,18 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 	delete(c.putOff, e.JobID)
 	if before := c.running[e.JobID]; before != nil {
 		before.stop(errSuperseded)
+	} else if job, _ := state.Job(e.JobID); len(job.Stale) > 0 {
+		c.discard(ctx, job, nil) // what the generation before had durable
 	}
 	return nil
+}
+
+// discard removes what a job that nobody works on has staged, except for what the
+// checkpoint covers.
+func (c *Coordinator) discard(ctx context.Context, job *journal.Job, checkpoint *journal.Checkpoint) {
+	if err := c.writer.discard(ctx, job, checkpoint); err != nil {
+		c.log.Warn("what an interrupted attempt staged could not be removed", "job", job.ID, "error", err)
+	}
 }
 
 // abort stops a job. The receipt follows when its guest and staging are gone.
@@ -315,6 +323,9 @@ func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
 	delete(c.closing, id)
 	job, known := c.journal.State().Job(id)
 	if !known || job.Attempt() != ended.attempt {
+		if known && job.Attempts == 0 && len(job.Stale) > 0 {
+			c.discard(ctx, job, nil)
+		}
 		return nil // a newer generation has taken over
 	}
 	switch {
@@ -340,6 +351,9 @@ func (c *Coordinator) putBack(job *journal.Job, why error) {
 	if errors.Is(why, errStopping) {
 		return
 	}
+	if other := (*otherDataError)(nil); errors.As(why, &other) {
+		return
+	}
 	if errors.Is(why, venv.ErrNotProvisioned) {
 		delete(c.usable, job.Spec.EnvHash) // it was there a moment ago: ask again
 		return
@@ -357,6 +371,9 @@ func (c *Coordinator) conclude(ctx context.Context, job *journal.Job, r *journal
 	}
 	if r.Artifacts == nil {
 		r.Artifacts = []journal.Artifact{}
+	}
+	if job.Phase == journal.Queued && job.Attempts > 0 || job.Phase == journal.Running && job.Checkpoint != nil {
+		c.discard(ctx, job, nil) // nobody will go on with it
 	}
 	_, err := c.journal.Append(ctx, journal.JobConcluded{JobID: job.ID, Generation: job.Generation, Receipt: *r})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/sink/digest"
 	"github.com/casparian-flow/casparian-worker/venv"
 )
 
@@ -137,11 +138,14 @@ func feedFrom(ctx context.Context, guest *bridge.Guest, feed chan<- fed) error {
 		if err != nil {
 			return causeOr(ctx, err)
 		}
-		select {
-		case feed <- fed{batch: batch, acknowledge: func() {
+		item := fed{batch: batch, acknowledge: func() {
 			// A guest that cannot be told has ended, and Next will say so.
 			_ = guest.Acknowledge(batch.Serial)
-		}}:
+		}}
+		// Here, beside the writer's encoding of the batch before.
+		item.sum, item.unsummed = digest.Batch(batch.Topic, batch.Record)
+		select {
+		case feed <- item:
 		case <-ctx.Done():
 			batch.Record.Release()
 			return context.Cause(ctx)

@@ -78,7 +78,7 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 	stopCtx, stop := context.WithCancelCause(context.Background())
 	a := &assignment{
 		attempt: attempt, spec: job.Spec, source: source,
-		targets: targetsOf(job), earlier: job.Earlier,
+		targets: targetsOf(job), earlier: job.Earlier, chosen: targetsFor(job, job.Chosen), checkpoint: job.Checkpoint,
 		ctx: stopCtx, stop: stop, feed: make(chan fed, feedLimit),
 		progress: &Progress{Job: job.ID, Plugin: job.Spec.Plugin},
 	}

@@ -1,62 +1,94 @@
 package actors
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/sink"
+	"github.com/casparian-flow/casparian-worker/sink/digest"
 )
 
 // staging is the output of one attempt while it grows: one writer for each
 // target, and the routing of batches to them. It is used by one goroutine.
+//
+// An attempt may begin behind rows that an earlier one made durable (resume.go),
+// and makes its own durable on the way (checkpoint.go).
 type staging struct {
 	sinks   *sink.Registry
-	job     journal.Attempt
-	plugin  string
-	version int64
+	journal *journal.Journal
+	log     *slog.Logger
+	a       *assignment
 	outputs []*stagedOutput
+	// chosen are outputs that the plugin named itself in an earlier attempt, and
+	// has not come back to yet.
+	chosen []*stagedOutput
+
 	rows    int64
-	batches int64
+	batches uint64
+	digest  digest.Sum // of these batches
+
+	// awaited is what the batches have to agree with before the attempt may go on
+	// behind it; nil when there is nothing durable, or they did.
+	awaited *journal.Checkpoint
+	// syncing gives the result of the checkpoint under way; nil when none is.
+	syncing chan error
 }
 
-// stagedOutput is one target; writer is nil until its first batch.
+// stagedOutput is one target; writer is nil until its first row.
 type stagedOutput struct {
 	target sink.Target
 	driver sink.Driver
 	writer sink.Writer
 	stats  sink.Stats
+	// unannounced: the journal does not know the target yet.
+	unannounced bool
+	// skip counts the rows to come that are durable already.
+	skip int64
+	// durable is the target's part of the last checkpoint, also of one under way.
+	durable *journal.Output
 }
 
-func newStaging(sinks *sink.Registry, a *assignment) *staging {
-	s := &staging{sinks: sinks, job: a.attempt, plugin: a.spec.Plugin, version: a.spec.FileVersionID}
+func newStaging(sinks *sink.Registry, j *journal.Journal, log *slog.Logger, a *assignment) *staging {
+	s := &staging{sinks: sinks, journal: j, log: log, a: a}
 	for _, target := range a.targets {
 		s.outputs = append(s.outputs, &stagedOutput{target: target})
+	}
+	for _, target := range a.chosen {
+		s.chosen = append(s.chosen, &stagedOutput{target: target})
 	}
 	return s
 }
 
 // takeAll writes the feed until the runner closes it. After an error the feed
 // may hold more.
-func (s *staging) takeAll(ctx context.Context, a *assignment) error {
+func (s *staging) takeAll(ctx context.Context) error {
 	for {
 		select {
-		case item, open := <-a.feed:
+		case item, open := <-s.a.feed:
 			if !open {
 				return nil
 			}
-			err := s.take(ctx, a, item.batch)
+			err := s.take(ctx, item)
 			item.batch.Record.Release()
 			if err != nil {
 				return err
 			}
 			item.acknowledge()
+		case err := <-s.syncing:
+			s.syncing = nil
+			if err == nil {
+				err = s.checkpoint(ctx) // more may be complete by now
+			}
+			if err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return errStopping
 		}
@@ -64,32 +96,79 @@ func (s *staging) takeAll(ctx context.Context, a *assignment) error {
 }
 
 // take writes one batch to every sink of its topic.
-func (s *staging) take(ctx context.Context, a *assignment, batch bridge.Batch) error {
-	outputs, err := s.route(batch)
+func (s *staging) take(ctx context.Context, item fed) error {
+	outputs, err := s.route(item.batch)
 	if err != nil {
 		return err
 	}
 	for _, out := range outputs {
-		if out.writer == nil {
-			if out.driver == nil {
-				if out.driver, err = s.sinks.For(out.target.URI); err != nil {
-					return err
-				}
-			}
-			if out.writer, err = out.driver.Open(ctx, out.target, nil); err != nil {
-				return fmt.Errorf("open the sink of topic %q: %w", out.target.Topic, err)
-			}
-		}
-		if err := out.writer.Write(ctx, batch.Record); err != nil {
-			return fmt.Errorf("write batch %d to the sink of topic %q: %w", batch.Serial, out.target.Topic, err)
+		if err := s.write(ctx, out, item.batch); err != nil {
+			return err
 		}
 	}
-	s.rows += batch.Record.NumRows()
+	if item.unsummed != nil {
+		return fmt.Errorf("batch %d of topic %q: %w", item.batch.Serial, item.batch.Topic, item.unsummed)
+	}
+	s.rows += item.batch.Record.NumRows()
 	s.batches++
-	a.progress.Rows.Add(batch.Record.NumRows())
-	a.progress.Bytes.Add(batch.Bytes)
-	a.progress.Batches.Add(1)
+	s.digest = s.digest.Then(item.sum)
+	s.a.progress.Rows.Add(item.batch.Record.NumRows())
+	s.a.progress.Bytes.Add(item.batch.Bytes)
+	s.a.progress.Batches.Add(1)
+	if err := s.compare(ctx); err != nil {
+		return err
+	}
+	return s.checkpoint(ctx)
+}
+
+// write writes one batch, or the part of it that is not durable yet, to one sink.
+func (s *staging) write(ctx context.Context, out *stagedOutput, batch bridge.Batch) error {
+	record, rows := batch.Record, batch.Record.NumRows()
+	if out.skip >= rows {
+		out.skip -= rows
+		return nil
+	}
+	if out.skip > 0 {
+		record = record.NewSlice(out.skip, rows)
+		defer record.Release()
+		out.skip = 0
+	}
+	if out.unannounced {
+		// Whoever cleans up after a crash must know where rows may lie.
+		if err := s.append(ctx, journal.SinkChosen{Attempt: s.a.attempt, Sink: sinkSpecOf(out.target)}); err != nil {
+			return err
+		}
+		out.unannounced = false
+	}
+	if out.writer == nil {
+		if err := s.open(ctx, out, nil); err != nil {
+			return fmt.Errorf("open the sink of topic %q: %w", out.target.Topic, err)
+		}
+	}
+	if err := out.writer.Write(ctx, record); err != nil {
+		return fmt.Errorf("write batch %d to the sink of topic %q: %w", batch.Serial, out.target.Topic, err)
+	}
 	return nil
+}
+
+func (s *staging) open(ctx context.Context, out *stagedOutput, token sink.Token) (err error) {
+	if out.driver, err = s.sinks.For(out.target.URI); err != nil {
+		return err
+	}
+	out.writer, err = out.driver.Open(ctx, out.target, token)
+	return err
+}
+
+// append appends an event of the attempt. It waits no longer than the attempt is
+// wanted; that an abort or a newer dispatch came first is told by their errors.
+func (s *staging) append(ctx context.Context, event journal.Event) error {
+	ctx, cancel := joined(ctx, s.a.ctx)
+	defer cancel()
+	_, err := s.journal.Append(ctx, event)
+	if illegal := (*journal.TransitionError)(nil); errors.As(err, &illegal) {
+		return causeOr(s.a.ctx, errSuperseded)
+	}
+	return err
 }
 
 // route finds the sinks of a batch: those of its topic; without a topic (a bare
@@ -109,6 +188,13 @@ func (s *staging) route(batch bridge.Batch) ([]*stagedOutput, error) {
 	if len(outputs) > 0 {
 		return outputs, nil
 	}
+	for i, out := range s.chosen {
+		if out.target.Topic == batch.Topic && out.target.URI == batch.DefaultURI {
+			s.chosen = slices.Delete(s.chosen, i, i+1)
+			s.outputs = append(s.outputs, out)
+			return []*stagedOutput{out}, nil
+		}
+	}
 	if batch.DefaultURI == "" {
 		return nil, &NoSinkError{Topic: batch.Topic, Known: s.topics()}
 	}
@@ -117,13 +203,13 @@ func (s *staging) route(batch bridge.Batch) ([]*stagedOutput, error) {
 		return nil, fmt.Errorf("default sink of topic %q: %w", batch.Topic, err)
 	}
 	target := sink.Target{
-		JobID: s.job.JobID, Generation: s.job.Generation, Attempt: s.job.Attempt,
-		Topic: batch.Topic, URI: batch.DefaultURI, Mode: sink.Append, Plugin: s.plugin, FileVersionID: s.version,
+		JobID: s.a.attempt.JobID, Generation: s.a.attempt.Generation, Attempt: s.a.attempt.Attempt,
+		Topic: batch.Topic, URI: batch.DefaultURI, Mode: sink.Append, Plugin: s.a.spec.Plugin, FileVersionID: s.a.spec.FileVersionID,
 	}
 	if err := errors.Join(driver.Check(target), distinct(append(s.targets(), target))); err != nil {
 		return nil, fmt.Errorf("default sink of topic %q: %w", batch.Topic, err)
 	}
-	out := &stagedOutput{target: target, driver: driver}
+	out := &stagedOutput{target: target, unannounced: true}
 	s.outputs = append(s.outputs, out)
 	return []*stagedOutput{out}, nil
 }
@@ -157,9 +243,15 @@ func (s *staging) targets() []sink.Target {
 
 // seal makes every output durable and complete.
 func (s *staging) seal(ctx context.Context) ([]journal.Output, error) {
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
+	if s.awaited != nil {
+		return nil, &otherDataError{want: *s.awaited, batches: s.batches, digest: s.digest}
+	}
 	sealed := make([]journal.Output, 0, len(s.outputs))
 	for _, out := range s.outputs {
-		o := journal.Output{Sink: journal.SinkSpec{Topic: out.target.Topic, URI: out.target.URI, Mode: string(out.target.Mode)}}
+		o := journal.Output{Sink: sinkSpecOf(out.target)}
 		if out.writer != nil {
 			token, err := out.writer.Seal(ctx)
 			if err != nil {
@@ -175,13 +267,13 @@ func (s *staging) seal(ctx context.Context) ([]journal.Output, error) {
 
 // metrics are the receipt's figures: integers only, since the Sentinel drops a
 // receipt with any other number (observed).
-func (s *staging) metrics(a *assignment, took time.Duration) map[string]int64 {
+func (s *staging) metrics(took time.Duration) map[string]int64 {
 	m := map[string]int64{
 		"rows":        s.rows,
-		"batches":     s.batches,
+		"batches":     int64(s.batches),
 		"bytes":       0,
 		"files":       0,
-		"attempts":    int64(a.attempt.Attempt),
+		"attempts":    int64(s.a.attempt.Attempt),
 		"duration_ms": took.Milliseconds(),
 	}
 	for _, out := range s.outputs {
@@ -199,74 +291,25 @@ func (s *staging) metrics(a *assignment, took time.Duration) map[string]int64 {
 
 // close lets go of the writers. What they staged stays. It may be called twice.
 func (s *staging) close() {
-	for _, out := range s.outputs {
+	_ = s.settle() // whoever cares has asked before
+	for _, out := range s.all() {
 		if out.writer != nil {
 			out.writer.Close()
 		}
 	}
 }
 
-// abandon removes what was staged.
-func (s *staging) abandon(ctx context.Context) error {
+func (s *staging) all() []*stagedOutput { return slices.Concat(s.outputs, s.chosen) }
+
+// abandon removes what was staged; with durable, only what is part of no checkpoint.
+func (s *staging) abandon(ctx context.Context, keepDurable bool) error {
 	ctx, cancel := context.WithTimeout(ctx, guestPatience)
 	defer cancel()
 	var errs []error
-	for _, out := range s.outputs {
-		if out.driver != nil {
+	for _, out := range s.all() {
+		if out.driver != nil && !(keepDurable && out.durable != nil) {
 			errs = append(errs, out.driver.Abandon(ctx, out.target))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// targetsOf gives the targets of a job's next or latest attempt. For a sealed job
-// they are those of its outputs, which may be more than were asked for.
-func targetsOf(job *journal.Job) []sink.Target {
-	specs := job.Spec.Sinks
-	if len(job.Outputs) > 0 {
-		specs = make([]journal.SinkSpec, 0, len(job.Outputs))
-		for _, o := range job.Outputs {
-			specs = append(specs, o.Sink)
-		}
-	}
-	return targetsFor(job, specs)
-}
-
-// staleTargets are those that a replaced generation of the job may have staged
-// output for.
-func staleTargets(job *journal.Job) []sink.Target { return targetsFor(job, job.Stale) }
-
-func targetsFor(job *journal.Job, specs []journal.SinkSpec) []sink.Target {
-	earlier := make([]string, 0, len(job.Earlier))
-	for _, a := range job.Earlier {
-		earlier = append(earlier, a.URI)
-	}
-	targets := make([]sink.Target, 0, len(specs))
-	for _, spec := range specs {
-		targets = append(targets, sink.Target{
-			JobID: job.ID, Generation: job.Generation, Attempt: job.Attempts,
-			Topic: spec.Topic, URI: spec.URI, Mode: sink.Mode(cmp.Or(spec.Mode, string(sink.Append))),
-			Plugin: job.Spec.Plugin, FileVersionID: job.Spec.FileVersionID, Earlier: earlier,
-		})
-	}
-	return targets
-}
-
-// distinct refuses targets that would write to the same place.
-func distinct(targets []sink.Target) error {
-	type place struct {
-		path    string
-		replace bool
-	}
-	taken := map[place]string{}
-	for _, t := range targets {
-		uri, _, _ := strings.Cut(t.URI, "?")
-		scheme, rest, _ := strings.Cut(uri, "://")
-		p := place{scheme + "://" + path.Clean("/"+strings.TrimLeft(rest, "/")), t.Mode == sink.Replace}
-		if other, ok := taken[p]; ok {
-			return fmt.Errorf("topics %q and %q both write to %s: give each a place of its own", other, t.Topic, uri)
-		}
-		taken[p] = t.Topic
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,12 +78,21 @@ func (w *Writer) Run(ctx context.Context) error {
 // write takes one attempt from its first batch to its published output.
 func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error) {
 	began := w.now()
-	staging := newStaging(w.sinks, a)
+	staging := newStaging(w.sinks, w.journal, w.log, a)
 	defer staging.close()
 
-	err := staging.takeAll(ctx, a)
+	err := w.clear(ctx, a)
+	if err == nil {
+		err = staging.resume(ctx)
+	}
+	if err == nil {
+		err = staging.takeAll(ctx)
+	}
 	if err != nil {
 		a.stop(err) // the guest's rows have nowhere to go
+		if fatal := storageFailure(err); fatal != nil {
+			return attemptEnded{}, fatal
+		}
 		if !emptied(ctx, a.feed) {
 			return attemptEnded{attempt: a.attempt, interrupted: errStopping}, nil
 		}
@@ -97,7 +107,7 @@ func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error)
 		outputs, err = staging.seal(ctx)
 	}
 	if err == nil {
-		sealed := journal.OutputSealed{Attempt: a.attempt, Outputs: outputs, Metrics: staging.metrics(a, w.now().Sub(began))}
+		sealed := journal.OutputSealed{Attempt: a.attempt, Outputs: outputs, Metrics: staging.metrics(w.now().Sub(began))}
 		if _, err = w.journal.Append(ctx, sealed); err == nil {
 			staging.close() // an open file cannot be renamed on every platform
 			return w.conclude(ctx, a.attempt, staging.targets(), outputs, sealed.Metrics, a.earlier)
@@ -111,25 +121,43 @@ func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error)
 		}
 	}
 	staging.close()
-	if left := staging.abandon(context.WithoutCancel(ctx)); left != nil {
+	if other := (*otherDataError)(nil); errors.As(err, &other) {
+		if failed := staging.startOver(ctx, err); failed != nil {
+			err = failed
+		}
+		if fatal := storageFailure(err); fatal != nil {
+			return attemptEnded{}, fatal
+		}
+	}
+	ended := w.verdict(a, err, staging)
+	if left := staging.abandon(context.WithoutCancel(ctx), ended.interrupted != nil); left != nil {
 		w.log.Warn("staged output could not be removed", "job", a.attempt.JobID, "error", left)
 	}
-	return w.verdict(a, err, staging), nil
+	return ended, nil
+}
+
+// clear removes what earlier attempts staged and no checkpoint covers.
+func (w *Writer) clear(ctx context.Context, a *assignment) error {
+	if a.attempt.Attempt == 1 {
+		return nil
+	}
+	return w.abandon(ctx, undurable(slices.Concat(a.targets, a.chosen), a.checkpoint))
 }
 
 // verdict says what an attempt that gave no output means for its job.
 func (w *Writer) verdict(a *assignment, err error, staging *staging) attemptEnded {
 	ended := attemptEnded{attempt: a.attempt}
+	other := (*otherDataError)(nil)
 	switch {
 	case errors.Is(err, errSuperseded):
 	case errors.Is(err, errAborted):
 		ended.aborted = true
 	case errors.Is(err, errStopping), errors.Is(err, context.Canceled):
 		ended.interrupted = errStopping
-	case disk.IsFull(err), errors.Is(err, venv.ErrNotProvisioned):
+	case disk.IsFull(err), errors.Is(err, venv.ErrNotProvisioned), errors.As(err, &other):
 		ended.interrupted = err
 	default:
-		metrics := staging.metrics(a, 0)
+		metrics := staging.metrics(0)
 		delete(metrics, "duration_ms")
 		ended.receipt = &journal.Receipt{Status: journal.Failed, Error: explain(err, a.ending.output), Metrics: metrics}
 	}
@@ -212,10 +240,10 @@ func (w *Writer) retract(ctx context.Context, artifact journal.Artifact) error {
 	return driver.Retract(ctx, artifact.URI)
 }
 
-// discard removes what attempts of a job that no process works on any more left
-// in staging. The coordinator calls it before the actors run.
-func (w *Writer) discard(ctx context.Context, job *journal.Job) error {
-	return w.abandon(ctx, append(targetsOf(job), staleTargets(job)...))
+// discard removes what attempts of a job that no process works on left in staging
+// and no checkpoint covers. With a checkpoint of nil that is all of it.
+func (w *Writer) discard(ctx context.Context, job *journal.Job, checkpoint *journal.Checkpoint) error {
+	return w.abandon(ctx, undurable(stagedTargets(job), checkpoint))
 }
 
 // abandon removes what is staged for targets.

@@ -37,6 +37,11 @@ func (spec JobSpec) Content() Digest {
 	return DigestOf(encoded)
 }
 
+// Same tells whether two specs are one place for the rows of one topic.
+func (s SinkSpec) Same(other SinkSpec) bool {
+	return s.Topic == other.Topic && s.URI == other.URI && s.Mode == other.Mode
+}
+
 // DistinctSinks returns the sinks without repetitions of (topic, uri, mode), in
 // their first order. The slice given is left as it was.
 func DistinctSinks(sinks []SinkSpec) []SinkSpec {

@@ -111,6 +111,34 @@ type (
 		Guest Guest `json:"guest"`
 	}
 
+	// SinkChosen: the plugin published to a topic that has no sink and named one of
+	// its own; rows are about to be staged there.
+	SinkChosen struct {
+		Attempt
+		Sink SinkSpec `json:"sink"`
+	}
+
+	// OutputCheckpointed: a part of the rows is durable in staging; the next attempt
+	// goes on behind it if the plugin gives the same batches again.
+	OutputCheckpointed struct {
+		Attempt
+		Checkpoint
+	}
+
+	// OutputResumed: the plugin gave the same batches again; the attempt goes on
+	// behind the rows that an earlier one made durable.
+	OutputResumed struct {
+		Attempt
+		Batches uint64 `json:"batches"`
+	}
+
+	// OutputSetAside: what was durable in staging cannot be gone on with; it is out
+	// of the way, and the job starts over.
+	OutputSetAside struct {
+		Attempt
+		Reason string `json:"reason"`
+	}
+
 	// AttemptInterrupted: the attempt ended through no fault of the plugin (the
 	// worker stopped or crashed); the job waits for its next attempt.
 	AttemptInterrupted struct {
@@ -213,6 +241,17 @@ type Output struct {
 	Bytes int64           `json:"bytes"`
 }
 
+// Checkpoint is how far an attempt's output is durable.
+type Checkpoint struct {
+	// Batches counts the plugin's batches, from the first on, that hold all durable
+	// rows; of the last ones some outputs may lack rows.
+	Batches uint64 `json:"batches"`
+	// Digest is that of these batches, of their topics and values.
+	Digest string `json:"digest"`
+	// Outputs has each sink with durable rows. Its Token is what the sink goes on from.
+	Outputs []Output `json:"outputs"`
+}
+
 // Artifact is one published output.
 type Artifact struct {
 	Topic string `json:"topic"`
@@ -247,6 +286,10 @@ const (
 	kindJobAccepted          Kind = "job-accepted"
 	kindAttemptStarted       Kind = "attempt-started"
 	kindGuestStarted         Kind = "guest-started"
+	kindSinkChosen           Kind = "sink-chosen"
+	kindOutputCheckpointed   Kind = "output-checkpointed"
+	kindOutputResumed        Kind = "output-resumed"
+	kindOutputSetAside       Kind = "output-set-aside"
 	kindAttemptInterrupted   Kind = "attempt-interrupted"
 	kindOutputSealed         Kind = "output-sealed"
 	kindAbortRequested       Kind = "abort-requested"
@@ -266,6 +309,10 @@ func (EnvironmentEvicted) kind() Kind   { return kindEnvironmentEvicted }
 func (JobAccepted) kind() Kind          { return kindJobAccepted }
 func (AttemptStarted) kind() Kind       { return kindAttemptStarted }
 func (GuestStarted) kind() Kind         { return kindGuestStarted }
+func (SinkChosen) kind() Kind           { return kindSinkChosen }
+func (OutputCheckpointed) kind() Kind   { return kindOutputCheckpointed }
+func (OutputResumed) kind() Kind        { return kindOutputResumed }
+func (OutputSetAside) kind() Kind       { return kindOutputSetAside }
 func (AttemptInterrupted) kind() Kind   { return kindAttemptInterrupted }
 func (OutputSealed) kind() Kind         { return kindOutputSealed }
 func (AbortRequested) kind() Kind       { return kindAbortRequested }

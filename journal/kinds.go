@@ -35,6 +35,10 @@ var schemas = map[Kind]schema{
 	kindJobAccepted:          stored[JobAccepted](2), // 1 has no lane: the first
 	kindAttemptStarted:       stored[AttemptStarted](1),
 	kindGuestStarted:         stored[GuestStarted](1),
+	kindSinkChosen:           stored[SinkChosen](1),
+	kindOutputCheckpointed:   stored[OutputCheckpointed](1),
+	kindOutputResumed:        stored[OutputResumed](1),
+	kindOutputSetAside:       stored[OutputSetAside](1),
 	kindAttemptInterrupted:   stored[AttemptInterrupted](1),
 	kindOutputSealed:         stored[OutputSealed](1),
 	kindAbortRequested:       stored[AbortRequested](1),

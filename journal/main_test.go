@@ -83,6 +83,12 @@ func attempt(job uint64, generation, number uint32) Attempt {
 	return Attempt{JobID: job, Generation: generation, Attempt: number}
 }
 
+// checkpoint is of so many durable rows, ten to a batch.
+func checkpoint(rows int64) Checkpoint {
+	return Checkpoint{Batches: uint64(rows) / 10, Digest: "00000000000000ff", Outputs: []Output{{Sink: jobSpec().Sinks[0],
+		Token: []byte(`{"end":1024}`), Rows: rows, Bytes: 1024}}}
+}
+
 func success(topic string) Receipt {
 	return Receipt{Status: Success, Metrics: map[string]int64{"rows": 100, "bytes": 4096},
 		Artifacts: []Artifact{{Topic: topic, URI: "file:///out/" + topic + ".parquet"}}}
@@ -115,12 +121,16 @@ func story() []Event {
 	return append(events,
 		JobAccepted{JobID: 2, Generation: 1, Spec: jobSpec(), Origin: OriginNew, Lane: 3},
 		AttemptStarted{Attempt: attempt(2, 1, 1), Interpreter: "/envs/abc/bin/python"},
+		SinkChosen{Attempt: attempt(2, 1, 1), Sink: SinkSpec{Topic: "errors", URI: "parquet://errors.parquet", Mode: "append"}},
+		OutputCheckpointed{Attempt: attempt(2, 1, 1), Checkpoint: checkpoint(40)},
 		AttemptInterrupted{Attempt: attempt(2, 1, 1), Reason: "the worker stops"},
 		WorkerStopped{Reason: "SIGTERM"},
 		WorkerStarted{WorkerID: "edge-1", Version: "1.0.1", PID: 101},
 		AttemptStarted{Attempt: attempt(2, 1, 2), Interpreter: "/envs/abc/bin/python"},
 		LanesOpened{Lanes: 4},
 		LanesForgotten{Lanes: 2},
+		OutputResumed{Attempt: attempt(2, 1, 2), Batches: 4},
+		OutputSetAside{Attempt: attempt(2, 1, 2), Reason: "the staged file is shorter than it was"},
 		AbortRequested{JobID: 2, Generation: 1},
 		JobConcluded{JobID: 2, Generation: 1, Receipt: Receipt{Status: Failed, Error: "aborted"}},
 	)
@@ -194,10 +204,13 @@ func dump(s State) string {
 
 func dumpJob(j *Job) string {
 	flat := *j
-	flat.Guest, flat.Receipt = nil, nil
+	flat.Guest, flat.Receipt, flat.Checkpoint = nil, nil, nil
 	text := fmt.Sprintf("%+v", flat)
 	if j.Guest != nil {
 		text += fmt.Sprintf(" guest %+v", *j.Guest)
+	}
+	if j.Checkpoint != nil {
+		text += fmt.Sprintf(" checkpoint %+v", *j.Checkpoint)
 	}
 	if j.Receipt != nil {
 		text += fmt.Sprintf(" receipt %+v", *j.Receipt)

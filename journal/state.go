@@ -52,6 +52,11 @@ type Job struct {
 	Guest *Guest
 	// Aborting is set between AbortRequested and the conclusion.
 	Aborting bool
+	// Chosen holds the sinks that the plugin named itself.
+	Chosen []SinkSpec
+	// Checkpoint is how far the output is durable, between OutputCheckpointed and
+	// the seal; nil when the next attempt begins with nothing.
+	Checkpoint *Checkpoint
 	// Outputs is what was sealed.
 	Outputs []Output
 	// Metrics are the receipt's figures, known from OutputSealed on.
@@ -272,6 +277,37 @@ func (s State) apply(event Event) (State, string) {
 			j.Guest = &e.Guest
 			return ""
 		})
+	case SinkChosen:
+		return s.during(e.Attempt, func(j *Job) string {
+			j.Chosen = DistinctSinks(append(slices.Clip(j.Chosen), e.Sink))
+			return ""
+		})
+	case OutputCheckpointed:
+		return s.during(e.Attempt, func(j *Job) string {
+			if j.Aborting {
+				return "the job is being aborted"
+			}
+			if why := j.Checkpoint.behind(e.Checkpoint); why != "" {
+				return why
+			}
+			j.Checkpoint = &e.Checkpoint
+			return ""
+		})
+	case OutputResumed:
+		return s.during(e.Attempt, func(j *Job) string {
+			if j.Checkpoint == nil || j.Checkpoint.Batches != e.Batches {
+				return fmt.Sprintf("%d batches are not what is durable", e.Batches)
+			}
+			return ""
+		})
+	case OutputSetAside:
+		return s.during(e.Attempt, func(j *Job) string {
+			if j.Checkpoint == nil {
+				return "nothing is durable"
+			}
+			j.Checkpoint = nil
+			return ""
+		})
 	case AttemptInterrupted:
 		return s.during(e.Attempt, func(j *Job) string {
 			j.Phase = Queued
@@ -285,7 +321,7 @@ func (s State) apply(event Event) (State, string) {
 			if j.Aborting {
 				return "the job is being aborted"
 			}
-			j.Phase, j.Outputs, j.Metrics = Sealed, e.Outputs, e.Metrics
+			j.Phase, j.Outputs, j.Metrics, j.Checkpoint = Sealed, e.Outputs, e.Metrics, nil
 			return ""
 		})
 	case AbortRequested:
@@ -307,7 +343,7 @@ func (s State) apply(event Event) (State, string) {
 				return fmt.Sprintf("status %q is neither SUCCESS nor FAILED", e.Receipt.Status)
 			}
 			j.Phase, j.Receipt, j.Aborting, j.SentOn = Concluded, &e.Receipt, false, 0
-			j.Stale = nil
+			j.Stale, j.Chosen, j.Checkpoint = nil, nil, nil
 			return ""
 		})
 	case ReceiptSent:
@@ -364,7 +400,7 @@ func (s State) accept(e JobAccepted) (State, string) {
 	case known:
 		job.Guest = before.Guest // may still be there
 		if before.Unfinished() && before.Attempts > 0 {
-			job.Stale = DistinctSinks(slices.Concat(before.Stale, before.Spec.Sinks))
+			job.Stale = DistinctSinks(slices.Concat(before.Stale, before.Spec.Sinks, before.Chosen))
 		}
 		s.unfinished, s.owed = without(s.unfinished, before), without(s.owed, before)
 		if e.Origin == OriginRetry {
@@ -378,6 +414,25 @@ func (s State) accept(e JobAccepted) (State, string) {
 	s.jobs = s.jobs.Set(job.ID, job)
 	s.unfinished = with(s.unfinished, job)
 	return s, ""
+}
+
+// behind says why later cannot follow c: what is durable only grows.
+func (c *Checkpoint) behind(later Checkpoint) string {
+	if len(later.Outputs) == 0 || later.Batches == 0 {
+		return "a checkpoint of nothing"
+	}
+	if c == nil {
+		return ""
+	}
+	if later.Batches < c.Batches {
+		return fmt.Sprintf("%d batches cannot follow %d", later.Batches, c.Batches)
+	}
+	for _, was := range c.Outputs {
+		if !slices.ContainsFunc(later.Outputs, func(is Output) bool { return is.Sink.Same(was.Sink) && is.Rows >= was.Rows }) {
+			return fmt.Sprintf("of topic %s fewer rows are durable than before", was.Sink.Topic)
+		}
+	}
+	return ""
 }
 
 // published lists what the job and the generations that it replaced have out.

@@ -12,6 +12,12 @@ import (
 // given folds events that have to be legal.
 func given(t testing.TB, events ...Event) (s State) {
 	t.Helper()
+	return further(t, s, events...)
+}
+
+// further folds more of them.
+func further(t testing.TB, s State, events ...Event) State {
+	t.Helper()
 	for _, event := range events {
 		var err error
 		if s, err = Apply(s, event); err != nil {
@@ -25,6 +31,7 @@ func given(t testing.TB, events ...Event) (s State) {
 // with everything that can be said about a job.
 func TestEveryEventInEveryPhase(t *testing.T) {
 	life := wholeLife(7)
+	durable := OutputCheckpointed{Attempt: attempt(7, 1, 1), Checkpoint: checkpoint(40)}
 	aborting := AbortRequested{JobID: 7, Generation: 1}
 	failure := JobConcluded{JobID: 7, Generation: 1, Receipt: Receipt{Status: Failed, Error: "aborted"}}
 	other := jobSpec()
@@ -39,6 +46,7 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 		{"queued, aborting", []Event{life[0], aborting}, Queued},
 		{"running", life[:2], Running},
 		{"running with a guest", life[:3], Running},
+		{"running, checkpointed", append(slices.Clone(life[:3]), durable), Running},
 		{"running, aborting", append(slices.Clone(life[:3]), aborting), Running},
 		{"sealed", life[:4], Sealed},
 		{"concluded", life[:5], Concluded},
@@ -53,9 +61,9 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 	}{
 		{"the first dispatch", life[0], "unknown"},
 		{"a retry", JobAccepted{JobID: 7, Generation: 2, Spec: jobSpec(), Origin: OriginRetry},
-			"queued; queued, aborting; running; running with a guest; running, aborting; sealed; concluded; concluded and sent; confirmed"},
+			"queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed; concluded; concluded and sent; confirmed"},
 		{"other content", JobAccepted{JobID: 7, Generation: 2, Spec: other, Origin: OriginChanged},
-			"queued; queued, aborting; running; running with a guest; running, aborting; sealed; concluded; concluded and sent; confirmed"},
+			"queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed; concluded; concluded and sent; confirmed"},
 		{"a retry that has other content", JobAccepted{JobID: 7, Generation: 2, Spec: other, Origin: OriginRetry}, ""},
 		{"other content that is the same", JobAccepted{JobID: 7, Generation: 2, Spec: jobSpec(), Origin: OriginChanged}, ""},
 		{"generation 2 as a first dispatch", JobAccepted{JobID: 7, Generation: 2, Spec: jobSpec(), Origin: OriginNew}, ""},
@@ -64,13 +72,22 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 		{"the first attempt", life[1], "queued"},
 		{"the second attempt", AttemptStarted{Attempt: attempt(7, 1, 2)}, ""},
 		{"an attempt of generation 2", AttemptStarted{Attempt: attempt(7, 2, 1)}, ""},
-		{"the guest", life[2], "running; running with a guest; running, aborting"},
+		{"the guest", life[2], "running; running with a guest; running, checkpointed; running, aborting"},
 		{"the guest of a later attempt", GuestStarted{Attempt: attempt(7, 1, 2)}, ""},
-		{"an interruption", AttemptInterrupted{Attempt: attempt(7, 1, 1)}, "running; running with a guest; running, aborting"},
-		{"sealed output", life[3], "running; running with a guest"},
-		{"an abort", aborting, "queued; queued, aborting; running; running with a guest; running, aborting"},
+		{"an interruption", AttemptInterrupted{Attempt: attempt(7, 1, 1)}, "running; running with a guest; running, checkpointed; running, aborting"},
+		{"a sink of the plugin's", SinkChosen{Attempt: attempt(7, 1, 1)}, "running; running with a guest; running, checkpointed; running, aborting"},
+		{"a sink of an attempt to come", SinkChosen{Attempt: attempt(7, 1, 2)}, ""},
+		{"a checkpoint", OutputCheckpointed{Attempt: attempt(7, 1, 1), Checkpoint: checkpoint(40)}, "running; running with a guest; running, checkpointed"},
+		{"a checkpoint of less", OutputCheckpointed{Attempt: attempt(7, 1, 1), Checkpoint: checkpoint(30)}, "running; running with a guest"},
+		{"a checkpoint of nothing", OutputCheckpointed{Attempt: attempt(7, 1, 1)}, ""},
+		{"a late checkpoint", OutputCheckpointed{Attempt: attempt(7, 1, 0), Checkpoint: checkpoint(50)}, ""},
+		{"a resumption", OutputResumed{Attempt: attempt(7, 1, 1), Batches: 4}, "running, checkpointed"},
+		{"a resumption elsewhere", OutputResumed{Attempt: attempt(7, 1, 1), Batches: 3}, ""},
+		{"output set aside", OutputSetAside{Attempt: attempt(7, 1, 1), Reason: "other data"}, "running, checkpointed"},
+		{"sealed output", life[3], "running; running with a guest; running, checkpointed"},
+		{"an abort", aborting, "queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting"},
 		{"success", life[4], "sealed"},
-		{"failure", failure, "queued; queued, aborting; running; running with a guest; running, aborting; sealed"},
+		{"failure", failure, "queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed"},
 		{"a result that is neither", JobConcluded{JobID: 7, Generation: 1, Receipt: Receipt{Status: "REJECTED"}}, ""},
 		{"a result of generation 2", JobConcluded{JobID: 7, Generation: 2, Receipt: Receipt{Status: Failed}}, ""},
 		{"the receipt goes out", life[5], "concluded; concluded and sent"},
@@ -414,4 +431,64 @@ func randomEvent(random *rand.Rand, s State) Event {
 		ReceiptConfirmed{JobID: id, Generation: job.Generation, Evidence: "dispatch"},
 	}
 	return choices[random.IntN(len(choices))]
+}
+
+// TestACheckpointsStory: what is durable lasts from attempt to attempt, until it is
+// sealed, set aside or given up.
+func TestACheckpointsStory(t *testing.T) {
+	chosen := SinkSpec{Topic: "errors", URI: "parquet://errors.parquet", Mode: "append"}
+	s := given(t,
+		JobAccepted{JobID: 7, Generation: 1, Spec: jobSpec(), Origin: OriginNew},
+		AttemptStarted{Attempt: attempt(7, 1, 1)},
+		SinkChosen{Attempt: attempt(7, 1, 1), Sink: chosen},
+		SinkChosen{Attempt: attempt(7, 1, 1), Sink: chosen},
+		OutputCheckpointed{Attempt: attempt(7, 1, 1), Checkpoint: checkpoint(40)},
+		AttemptInterrupted{Attempt: attempt(7, 1, 1), Reason: "the worker died", Crashed: true},
+		AttemptStarted{Attempt: attempt(7, 1, 2)},
+	)
+	job, _ := s.Job(7)
+	if job.Checkpoint == nil || job.Checkpoint.Batches != 4 || len(job.Chosen) != 1 {
+		t.Fatalf("the second attempt begins with %s", dumpJob(job))
+	}
+	for name, e := range map[string]Event{
+		"a late checkpoint":        OutputCheckpointed{Attempt: attempt(7, 1, 1), Checkpoint: checkpoint(50)},
+		"fewer batches":            OutputCheckpointed{Attempt: attempt(7, 1, 2), Checkpoint: checkpoint(30)},
+		"an output that is missed": OutputCheckpointed{Attempt: attempt(7, 1, 2), Checkpoint: Checkpoint{Batches: 5, Outputs: []Output{{Sink: chosen, Rows: 50}}}},
+	} {
+		if _, err := Apply(s, e); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	sealed := further(t, s, OutputSealed{Attempt: attempt(7, 1, 2)})
+	if job, _ := sealed.Job(7); job.Checkpoint != nil {
+		t.Error("sealed output is still called a part")
+	}
+	aside := further(t, s, OutputSetAside{Attempt: attempt(7, 1, 2), Reason: "other data"},
+		OutputCheckpointed{Attempt: attempt(7, 1, 2), Checkpoint: checkpoint(10)})
+	if job, _ := aside.Job(7); job.Checkpoint.Batches != 1 {
+		t.Errorf("after it was set aside: %s", dumpJob(job))
+	}
+	// An abort that comes first wins over a checkpoint and over the seal, and the
+	// other way round.
+	aborted := further(t, s, AbortRequested{JobID: 7, Generation: 1})
+	for _, e := range []Event{OutputCheckpointed{Attempt: attempt(7, 1, 2), Checkpoint: checkpoint(50)}, OutputSealed{Attempt: attempt(7, 1, 2)}} {
+		if _, err := Apply(aborted, e); err == nil {
+			t.Errorf("%s was taken after the abort", KindOf(e))
+		}
+	}
+	if _, err := Apply(sealed, AbortRequested{JobID: 7, Generation: 1}); err == nil {
+		t.Error("a sealed job was aborted")
+	}
+	// A second receipt never replaces the first.
+	done := further(t, sealed, JobConcluded{JobID: 7, Generation: 1, Receipt: success("rows")})
+	if _, err := Apply(done, JobConcluded{JobID: 7, Generation: 1, Receipt: Receipt{Status: Failed}}); err == nil {
+		t.Error("a second receipt was taken")
+	}
+	// A newer generation knows where the replaced one may have left something.
+	other := jobSpec()
+	other.FilePath = "/data/other.csv"
+	replaced := further(t, s, JobAccepted{JobID: 7, Generation: 2, Spec: other, Origin: OriginChanged})
+	if job, _ := replaced.Job(7); job.Checkpoint != nil || len(job.Stale) != 2 || len(job.Chosen) != 0 {
+		t.Errorf("generation 2 begins with %s", dumpJob(job))
+	}
 }

@@ -45,13 +45,19 @@ func describe(event journal.Event) string {
 		return fmt.Sprintf("attempt %d started with %s", e.Attempt.Attempt, e.Interpreter)
 	case journal.GuestStarted:
 		return fmt.Sprintf("guest process %d started", e.Guest.PID)
+	case journal.SinkChosen:
+		return fmt.Sprintf("the plugin chose %s for topic %s", e.Sink.URI, e.Sink.Topic)
+	case journal.OutputCheckpointed:
+		rows, bytes := totals(e.Outputs)
+		return fmt.Sprintf("durable up to batch %d: %s, %s", e.Batches, plural(int(rows), "row"), Bytes(bytes))
+	case journal.OutputResumed:
+		return fmt.Sprintf("attempt %d goes on behind batch %d", e.Attempt.Attempt, e.Batches)
+	case journal.OutputSetAside:
+		return fmt.Sprintf("attempt %d set aside what was durable: %s", e.Attempt.Attempt, firstLine(e.Reason))
 	case journal.AttemptInterrupted:
 		return fmt.Sprintf("attempt %d interrupted: %s", e.Attempt.Attempt, firstLine(e.Reason))
 	case journal.OutputSealed:
-		var rows, bytes int64
-		for _, o := range e.Outputs {
-			rows, bytes = rows+o.Rows, bytes+o.Bytes
-		}
+		rows, bytes := totals(e.Outputs)
 		return fmt.Sprintf("output sealed: %s, %s", plural(int(rows), "row"), Bytes(bytes))
 	case journal.AbortRequested:
 		return "abort requested"
@@ -75,6 +81,13 @@ func describe(event journal.Event) string {
 	default:
 		return string(journal.KindOf(event))
 	}
+}
+
+func totals(outputs []journal.Output) (rows, bytes int64) {
+	for _, o := range outputs {
+		rows, bytes = rows+o.Rows, bytes+o.Bytes
+	}
+	return rows, bytes
 }
 
 func short(hash string) string {
