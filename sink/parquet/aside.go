@@ -46,7 +46,7 @@ func (d *Driver) SetAside(ctx context.Context, target sink.Target) (places []str
 	}
 	for _, name := range names {
 		aside := strings.TrimSuffix(name, stagedSuffix) + asideSuffix
-		if err := root.root.Rename(name, aside); err != nil {
+		if err := root.rename(name, aside); err != nil {
 			return places, root.explain("set aside", name, err)
 		}
 		places = append(places, root.absolute(aside))
