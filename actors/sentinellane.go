@@ -168,7 +168,7 @@ func (l *sentinelLane) refuse(r link.Received, why error) SourceEvent {
 
 func (l *sentinelLane) dispatched(r link.Received, job uint64, spec journal.JobSpec, source []byte) SourceEvent {
 	l.dispatches, l.latest = l.dispatches+1, job
-	return Dispatched{Lane: l.number, Connection: r.Connection, Reached: l.sent, JobID: job, Spec: spec, Source: source}
+	return Dispatched{Lane: l.number, Connection: r.Connection, Reached: r.Echoed, JobID: job, Spec: spec, Source: source}
 }
 
 // post sends one letter and says what became of it.

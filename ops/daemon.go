@@ -114,6 +114,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 		links = append(links, link.Config{
 			Endpoint: config.Connect, Identity: identity, MaxMessage: int64(config.MaxMessage),
 			HeartbeatInterval: time.Duration(config.Heartbeat), Logger: log.With("lane", identity),
+			Echo: true, // tells a DISPATCH that crosses a receipt from one that asks again
 			// No connection number is used twice under one journal: ReceiptSent names one.
 			FirstConnection: (before.Starts+1)<<32 + uint64(lane)<<24 + 1,
 			Suspect:         before.Starts > 0 && !before.Stopped && lane < max(before.Lanes, 1),

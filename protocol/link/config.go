@@ -61,6 +61,10 @@ type Config struct {
 	// documentation).
 	Suspect bool
 
+	// Echo makes [Received.Echoed] exact, at the cost of a PING and a PONG for every
+	// message sent.
+	Echo bool
+
 	// Logger gets a line for every change of state; default none.
 	Logger *slog.Logger
 }
@@ -149,5 +153,6 @@ func (c Config) options() zmtp.Options {
 		HandshakeTimeout:  c.HandshakeTimeout,
 		HeartbeatInterval: c.HeartbeatInterval,
 		WriteStall:        c.WriteStall,
+		Echo:              c.Echo,
 	}
 }

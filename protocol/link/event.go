@@ -18,6 +18,10 @@ type Down struct {
 type Received struct {
 	Connection uint64
 	Frames     [][]byte
+	// Echoed is how many of the messages that we sent on the connection had reached
+	// the peer's socket before this one left it, for certain. What we sent later cannot
+	// have led to it. It lags behind unless [Config.Echo] is set.
+	Echoed uint64
 }
 
 func (Up) event()       {}

@@ -162,7 +162,7 @@ func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn, suspec
 		if err := l.inbox.waitForRoom(ctx); err != nil {
 			return err
 		}
-		l.inbox.put(Received{number, frames})
+		l.inbox.put(Received{number, frames, conn.Echoed()})
 		return nil
 	})
 

@@ -50,6 +50,7 @@ func Open(ctx context.Context, socket net.Conn, options Options) (*Conn, error) 
 		ended:   make(chan struct{}),
 	}
 	c.wire = newWire(socket, o, c.life, c.onCommand)
+	c.wire.began = func() { c.pings.before = c.pings.echoed }
 
 	mechanism := newMechanism(o)
 	if err := c.handshake(ctx, mechanism); err != nil {
@@ -217,14 +218,23 @@ func (c *Conn) Send(ctx context.Context, frames [][]byte) error {
 	giveUp := context.AfterFunc(ctx, func() {
 		c.abort(fmt.Errorf("%w: %w", ErrInterrupted, context.Cause(ctx)))
 	})
-	err := c.wire.writeMessage(frames)
+	err := c.wire.putMessage(frames)
+	c.pings.messages.Add(1)
+	if err == nil && c.options.Echo {
+		err = c.wire.putCommand(zmq4.CmdPing, c.nextPing())
+	}
+	if err == nil {
+		err = c.wire.out.Flush()
+	}
 	giveUp()
 	if err != nil {
 		return c.writeFailed(err)
 	}
-	select {
-	case c.armed <- struct{}{}:
-	default:
+	if !c.options.Echo {
+		select {
+		case c.armed <- struct{}{}:
+		default:
+		}
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func TestFirstPingGoesOutAtOnceWithTheTTL(t *testing.T) {
 	conn, peer := opened(t, Options{HeartbeatInterval: time.Minute})
 	serving(t, conn, ignore)
 	ping := peer.nextCommand("PING")
-	if len(ping) != 10 || ping[0] != 0x04 || ping[1] != 0xb0 { // 1200 tenths of a second
+	if len(ping) != 18 || ping[0] != 0x04 || ping[1] != 0xb0 { // 1200 tenths of a second
 		t.Fatalf("PING carries % x", ping)
 	}
 	peer.write(commandFrame("PONG", ping[2:]))

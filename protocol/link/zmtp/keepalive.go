@@ -9,10 +9,16 @@ import (
 	"github.com/go-zeromq/zmq4"
 )
 
-// pingLog remembers the last PING, so that its PONG gives a round-trip time.
+// pingLog remembers the last PING, so that its PONG gives a round-trip time. A PING
+// also says behind how many of our messages it was sent, and its PONG says it again.
 type pingLog struct {
-	number atomic.Uint64
-	at     atomic.Int64 // on life's clock
+	number   atomic.Uint64
+	at       atomic.Int64  // on life's clock
+	messages atomic.Uint64 // sent before now; changed by who holds the turn
+
+	// Of the reader alone: of how many messages a PONG has told, now and before the
+	// message that is being read began.
+	echoed, before uint64
 }
 
 // keepAlive writes PINGs, and the PONGs that the peer is owed. It is the only
@@ -60,32 +66,33 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// ping writes one PING: TTL in tenths of a second, then our context, a number.
+// ping writes one PING.
 func (c *Conn) ping() bool {
-	number := c.pings.number.Load() + 1
+	return c.inTurn(func() error { return c.wire.writeCommand(zmq4.CmdPing, c.nextPing()) })
+}
+
+// nextPing is the body of a PING: TTL in tenths of a second, then our context, its
+// number and that of the messages before it. The caller holds the turn.
+func (c *Conn) nextPing() []byte {
+	c.pings.at.Store(c.life.now())
 	body := binary.BigEndian.AppendUint16(nil, c.options.ttl())
-	body = binary.BigEndian.AppendUint64(body, number)
-	return c.writeCommandAs(zmq4.CmdPing, body, func() {
-		c.pings.at.Store(c.life.now())
-		c.pings.number.Store(number)
-	})
+	body = binary.BigEndian.AppendUint64(body, c.pings.number.Add(1))
+	return binary.BigEndian.AppendUint64(body, c.pings.messages.Load())
 }
 
 func (c *Conn) writeCommand(name string, body []byte) bool {
-	return c.writeCommandAs(name, body, func() {})
+	return c.inTurn(func() error { return c.wire.writeCommand(name, body) })
 }
 
-// writeCommandAs writes a command when its turn has come, right after begin. It
-// is false when the connection has ended.
-func (c *Conn) writeCommandAs(name string, body []byte, begin func()) bool {
+// inTurn writes when the turn has come. It is false when the connection has ended.
+func (c *Conn) inTurn(write func() error) bool {
 	select {
 	case c.turn <- struct{}{}:
 	case <-c.ended:
 		return false
 	}
 	defer func() { <-c.turn }()
-	begin()
-	if err := c.wire.writeCommand(name, body); err != nil {
+	if err := write(); err != nil {
 		_ = c.writeFailed(err) // Serve gives the reason
 		return false
 	}
@@ -106,12 +113,28 @@ func (c *Conn) onCommand(name string, data []byte) error {
 		default: // a flood: the PONGs that are due show well enough that we live
 		}
 	case zmq4.CmdPong:
-		if len(data) == 8 && binary.BigEndian.Uint64(data) == c.pings.number.Load() {
+		if len(data) != maxPingContext {
+			break // not one of ours
+		}
+		if binary.BigEndian.Uint64(data) == c.pings.number.Load() {
 			c.life.rtt.Store(c.life.now() - c.pings.at.Load())
+		}
+		if n := binary.BigEndian.Uint64(data[8:]); n <= c.pings.messages.Load() {
+			c.pings.echoed = max(c.pings.echoed, n)
 		}
 	}
 	return nil // a command that we do not know is none of our business (RFC 23)
 }
+
+// Echoed is for the receive function of [Conn.Serve]: of the messages that we sent on
+// this connection, how many had certainly reached the peer's socket before the message
+// at hand left it. A peer that answers a message which we sent later than that has not
+// seen it yet.
+//
+// libzmq answers a PING before its application can see the messages that came in the
+// same read. So with [Options.Echo] an answer to a message comes behind its echo,
+// unless the two were torn apart on the way.
+func (c *Conn) Echoed() uint64 { return c.pings.before }
 
 // watch ends the connection when the peer has been silent for two intervals. A
 // peer that lives answers a PING within that time, or sends something else.

@@ -24,6 +24,10 @@ type Options struct {
 	HandshakeTimeout  time.Duration // for the whole handshake; default [DefaultHandshakeTimeout]
 	HeartbeatInterval time.Duration // between PINGs; default [DefaultHeartbeatInterval]
 	WriteStall        time.Duration // without one byte of progress; default [DefaultWriteStall]
+
+	// Echo sends a PING right behind every message, in the same write, so that
+	// [Conn.Echoed] is as exact as it can be.
+	Echo bool
 }
 
 // Plain is what PLAIN shows the peer, in clear: anybody on the way can read it.

@@ -37,6 +37,7 @@ type wire struct {
 	maxTotal  uint64 // bytes of a message
 	maxFrames int
 	command   func(name string, data []byte) error
+	began     func() // a message begins
 	box       []byte // scratch memory for a sealed frame
 
 	// The writing side.
@@ -46,7 +47,8 @@ type wire struct {
 }
 
 func newWire(socket net.Conn, o Options, life *life, command func(string, []byte) error) *wire {
-	w := &wire{socket: socket, life: life, command: command, maxTotal: uint64(o.MaxMessage), maxFrames: o.MaxFrames}
+	w := &wire{socket: socket, life: life, command: command, began: func() {},
+		maxTotal: uint64(o.MaxMessage), maxFrames: o.MaxFrames}
 	w.in = bufio.NewReaderSize(heard{w}, readBuffer)
 	w.out = bufio.NewWriterSize(progress{w}, writeBuffer)
 	return w
@@ -75,6 +77,9 @@ func (w *wire) readMessage() ([][]byte, error) {
 				return nil, err
 			}
 			continue
+		}
+		if len(frames) == 0 {
+			w.began()
 		}
 		frames = append(frames, body)
 		total += uint64(len(body))
@@ -167,8 +172,8 @@ func (w *wire) take(body []byte) error {
 	return w.command(name, data)
 }
 
-// writeMessage writes the frames of a message and flushes.
-func (w *wire) writeMessage(frames [][]byte) error {
+// putMessage writes the frames of a message and leaves the flush to the caller.
+func (w *wire) putMessage(frames [][]byte) error {
 	for i, frame := range frames {
 		var flags byte
 		if i < len(frames)-1 {
@@ -178,13 +183,17 @@ func (w *wire) writeMessage(frames [][]byte) error {
 			return err
 		}
 	}
-	return w.out.Flush()
+	return nil
+}
+
+// putCommand writes a command and leaves the flush to the caller.
+func (w *wire) putCommand(name string, data []byte) error {
+	return w.writeFrame(flagCommand, append(append([]byte{byte(len(name))}, name...), data...))
 }
 
 // writeCommand writes a command and flushes.
 func (w *wire) writeCommand(name string, data []byte) error {
-	body := append(append([]byte{byte(len(name))}, name...), data...)
-	if err := w.writeFrame(flagCommand, body); err != nil {
+	if err := w.putCommand(name, data); err != nil {
 		return err
 	}
 	return w.out.Flush()
