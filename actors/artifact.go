@@ -27,6 +27,9 @@ func (c *Coordinator) compareArtifact(job *journal.Job, source []byte) (mismatch
 		return nil, nil
 	}
 	lockfile, err := c.journal.Blob(env.Lockfile)
+	if lost(err) {
+		return nil, nil // it cannot be compared any more
+	}
 	if err != nil {
 		return nil, err
 	}

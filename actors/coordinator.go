@@ -32,6 +32,7 @@ type Coordinator struct {
 	log          *slog.Logger
 
 	lanes     []*lane
+	began     time.Time
 	running   map[uint64]*assignment // by job id; also one that a newer generation waits for
 	closing   map[uint64]bool        // sealed jobs being published again after a restart
 	asked     map[string][]EnvironmentAsked
@@ -56,6 +57,9 @@ type CoordinatorConfig struct {
 	MaxCrashes uint32
 	// ArtifactCheck says what a wrong artifact_hash leads to.
 	ArtifactCheck ArtifactCheck
+	// ReceiptTimeout is how long a receipt may be owed before it is not sent by itself
+	// any more; 0 is for ever.
+	ReceiptTimeout time.Duration
 	// DrainTimeout is how long running jobs may go on after the wish to stop.
 	DrainTimeout time.Duration
 	Logger       *slog.Logger
@@ -70,6 +74,7 @@ func NewCoordinator(source Source, environments *Environments, runner *Runner, w
 	return &Coordinator{
 		source: source, lanes: lanes, environments: environments, runner: runner, writer: writer, journal: j,
 		config: config, log: config.Logger, monitor: monitor,
+		began:   time.Now(),
 		running: map[uint64]*assignment{}, closing: map[uint64]bool{},
 		asked: map[string][]EnvironmentAsked{}, usable: map[string]string{},
 		notBefore: map[uint64]time.Time{}, putOff: map[uint64]int{},
@@ -126,7 +131,7 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 func (c *Coordinator) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	if err := c.wishWanted(); err != nil {
+	if err := c.wishWanted(ctx); err != nil {
 		return err
 	}
 	drain, halt := c.drain, c.halt
@@ -168,7 +173,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			c.log.Warn("stopping with work in hand: the next start takes it up")
 			return nil
 		case <-tick.C:
-			err = c.wishWanted()
+			if err = c.wishWanted(ctx); err == nil {
+				err = c.lapse(ctx)
+			}
 		}
 		if err != nil {
 			return unlessDone(ctx, err)
@@ -375,7 +382,7 @@ func (c *Coordinator) conclude(ctx context.Context, job *journal.Job, r *journal
 	if job.Phase == journal.Queued && job.Attempts > 0 || job.Phase == journal.Running && job.Checkpoint != nil {
 		c.discard(ctx, job, nil) // nobody will go on with it
 	}
-	_, err := c.journal.Append(ctx, journal.JobConcluded{JobID: job.ID, Generation: job.Generation, Receipt: *r})
+	_, err := c.journal.Append(ctx, journal.JobConcluded{JobID: job.ID, Generation: job.Generation, Receipt: *r, At: time.Now().UTC()})
 	if err != nil {
 		return err
 	}

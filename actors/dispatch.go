@@ -48,7 +48,7 @@ func judge(state journal.State, id uint64, spec journal.JobSpec, meant bool) (ve
 	switch job.Phase {
 	case journal.Confirmed:
 		return accept, begin
-	case journal.Concluded:
+	case journal.Concluded, journal.Undelivered:
 		if meant {
 			return accept, begin
 		}

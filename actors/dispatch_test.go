@@ -36,6 +36,7 @@ func TestWhatADispatchMeans(t *testing.T) {
 	sealed := journal.OutputSealed{Attempt: attempt}
 	concluded := journal.JobConcluded{JobID: 7, Generation: 1, Receipt: journal.Receipt{Status: journal.Success}}
 	sent := journal.ReceiptSent{JobID: 7, Generation: 1, Connection: 1}
+	undelivered := journal.ReceiptUndelivered{JobID: 7, Generation: 1, Reason: "test"}
 	confirmed := journal.ReceiptConfirmed{JobID: 7, Generation: 1, Evidence: "test"}
 
 	for name, c := range map[string]struct {
@@ -55,6 +56,7 @@ func TestWhatADispatchMeans(t *testing.T) {
 		"done, receipt never sent":            {[]journal.Event{accepted, started, sealed, concluded}, spec, false, repeat, 0, ""},
 		"done, receipt perhaps lost":          {[]journal.Event{accepted, started, sealed, concluded, sent}, spec, false, repeat, 0, ""},
 		"done, answered on this connection":   {[]journal.Event{accepted, started, sealed, concluded, sent}, spec, true, accept, 2, journal.OriginRetry},
+		"done, receipt given up":              {[]journal.Event{accepted, started, sealed, concluded, sent, undelivered}, spec, false, repeat, 0, ""},
 		"done and confirmed":                  {[]journal.Event{accepted, started, sealed, concluded, sent, confirmed}, spec, false, accept, 2, journal.OriginRetry},
 		"confirmed, other content":            {[]journal.Event{accepted, started, sealed, concluded, sent, confirmed}, other, false, accept, 2, journal.OriginChanged},
 		"never seen, unreadable":              {nil, unreadable, false, accept, 1, journal.OriginNew},

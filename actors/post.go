@@ -57,7 +57,7 @@ func (c *Coordinator) post() {
 // which they became due.
 func (c *Coordinator) nextLetter(l *lane) (Letter, bool) {
 	for len(l.due) > 0 {
-		if job, ok := c.journal.State().Job(l.due[0]); ok && job.Phase == journal.Concluded {
+		if job, ok := c.journal.State().Job(l.due[0]); ok && (job.Phase == journal.Concluded || job.Phase == journal.Undelivered) {
 			return Letter{JobID: job.ID, Generation: job.Generation, Receipt: job.Receipt}, true
 		}
 		l.due = l.due[1:] // a newer generation is in hand

@@ -58,6 +58,9 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 		return nil
 	}
 	source, err := c.journal.Blob(job.Spec.Source)
+	if lost(err) {
+		return c.conclude(ctx, job, failed("the plugin's source is not readable in the journal any more, dispatch the job again: %v", err))
+	}
 	if err != nil {
 		return err
 	}
@@ -89,6 +92,12 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 	c.runner.mailbox <- a
 	c.log.Info("job started", "job", job.ID, "plugin", job.Spec.Plugin, "attempt", attempt.Attempt)
 	return nil
+}
+
+// lost tells that a blob was damaged on the disk, or lost in a repair.
+func lost(err error) bool {
+	_, damaged := errors.AsType[*journal.CorruptError](err)
+	return damaged || errors.Is(err, journal.ErrNoBlob)
 }
 
 // refusal says why a job cannot be run at all.
@@ -130,12 +139,19 @@ func (c *Coordinator) wish(w environmentWish) {
 
 // wishWanted asks for the environments that are requested and not built: after a
 // PREPARE_ENV, and after a restart.
-func (c *Coordinator) wishWanted() error {
+func (c *Coordinator) wishWanted(ctx context.Context) error {
 	for env := range c.journal.State().Environments() {
 		if _, asked := c.asked[env.Hash]; asked || env.Phase != journal.EnvironmentWanted {
 			continue
 		}
 		lockfile, err := c.journal.Blob(env.Lockfile)
+		if lost(err) {
+			_, err = c.journal.Append(ctx, journal.EnvironmentFailed{EnvHash: env.Hash,
+				Reason: fmt.Sprintf("its lockfile is not readable in the journal any more, ask for it again: %v", err)})
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -155,7 +171,7 @@ func (c *Coordinator) prepare(ctx context.Context, e EnvironmentAsked) error {
 	if _, err := c.journal.Append(ctx, event, []byte(e.Lockfile)); err != nil {
 		return err
 	}
-	if err := c.wishWanted(); err != nil {
+	if err := c.wishWanted(ctx); err != nil {
 		return err
 	}
 	if waiting, asked := c.asked[e.EnvHash]; asked && len(waiting) < environmentMailbox {
@@ -171,7 +187,7 @@ func (c *Coordinator) provision(ctx context.Context, answer environmentAnswer) e
 	delete(c.asked, answer.envHash)
 	if env, ok := c.journal.State().Environment(answer.envHash); ok && env.Phase == journal.EnvironmentWanted {
 		// Its PREPARE_ENV came while a job's wish was on its way: ask again, with the lockfile.
-		if err := c.wishWanted(); err != nil {
+		if err := c.wishWanted(ctx); err != nil {
 			return err
 		}
 		if _, asked := c.asked[answer.envHash]; asked {

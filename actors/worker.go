@@ -1,5 +1,5 @@
 // Package actors is the worker at work: five actors, each with its own mailbox
-// and state, joined by a coordinator.
+// and state, joined by a coordinator, and one that tidies the journal.
 //
 //	Sentinel ──events──► Coordinator ──wishes──► Environments
 //	    ▲                 │      ▲ ▲                 │
@@ -31,6 +31,7 @@ type Worker struct {
 	Runner       *Runner
 	Writer       *Writer
 	Coordinator  *Coordinator
+	Retention    *Retention
 	// Started are the first events of this process: WorkerStarted, and what there is to
 	// say of its lanes.
 	Started []journal.Event
@@ -58,6 +59,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	add("environments", w.Environments.Run)
 	add("runner", w.Runner.Run)
 	add("writer", w.Writer.Run)
+	add("retention", w.Retention.Run)
 	add("journal", func(ctx context.Context) error {
 		select {
 		case <-w.Journal.Failed():

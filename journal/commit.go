@@ -18,6 +18,8 @@ const (
 
 const roomHint = "make room on that disk or make it writable; the worker goes on by itself"
 
+const failedHint = "what was acknowledged is kept; check the disk (kernel log, SMART, mount), then start the worker again"
+
 // request is one Append on its way. Its owner is told by phase: the caller of
 // Append may take it back as long as the committer is not writing it.
 type request struct {
@@ -147,9 +149,12 @@ func (j *Journal) whileWaiting(ctx context.Context) error {
 func (j *Journal) commitAll() {
 	defer close(j.finished)
 	for {
+		j.takeSnapshot()
 		select {
 		case first := <-j.queue:
 			j.settle(j.gather([]*request{first}))
+		case h := <-j.handovers:
+			h.done <- j.replaceFile(h)
 		case <-j.closing:
 			batch := j.gather(nil)
 			if len(batch) == 0 {
@@ -214,6 +219,21 @@ func (j *Journal) settle(batch []*request) {
 		}
 		batch = j.gather(batch)
 	}
+}
+
+// takeSnapshot writes a snapshot when one is due. A disk that has no room for it
+// does without until more was appended.
+func (j *Journal) takeSnapshot() {
+	state := j.State()
+	if j.Failure() != nil || j.Paused() != nil || !snapshotDue(j.head.Seq-j.snapshot, state.JobCount()) {
+		return
+	}
+	err := j.store.update(func(tx *bbolt.Tx) error { return writeSnapshot(tx, state, j.head) })
+	if err != nil && !outOfRoom(err) {
+		j.fail(err)
+		return
+	}
+	j.snapshot = j.head.Seq
 }
 
 // claim takes the requests for writing, without those that were withdrawn.
@@ -343,7 +363,7 @@ func (j *Journal) fail(err error) {
 	failure, known := errors.AsType[*StorageError](err)
 	if !known {
 		failure = &StorageError{Path: j.path, Op: "write", Err: err,
-			Hint: "what was acknowledged is kept; check the disk (kernel log, SMART, mount), then start the worker again"}
+			Hint: failedHint}
 	}
 	j.failure.Store(failure)
 	close(j.failed)

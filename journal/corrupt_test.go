@@ -182,7 +182,7 @@ func TestFilesThatAreNoJournal(t *testing.T) {
 		{"no meta bucket", without(metaBucket), `"meta"`, false},
 		{"no log", without(logBucket), `"log"`, false},
 		{"no blobs", without(blobBucket), `"blobs"`, false},
-		{"a newer format", put(metaBucket, formatKey, "2"), "format is 2", true},
+		{"a newer format", put(metaBucket, formatKey, "3"), "format is 3", true},
 		{"an unreadable format", put(metaBucket, formatKey, "two"), "format version", false},
 		{"no format", changed(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(formatKey) }), "format version", false},
 		{"an unreadable date", put(metaBucket, createdKey, "yesterday"), "time of creation", false},

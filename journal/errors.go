@@ -54,8 +54,9 @@ func (e *CorruptError) Error() string {
 
 func (e *CorruptError) Unwrap() error { return e.Err }
 
-const corruptHint = "keep a copy of the file and run `casparian-worker journal verify` to see how much of it is whole; " +
-	"to go on without it, move it out of the state directory, and the worker begins an empty journal"
+const corruptHint = "run `casparian-worker journal repair`: it keeps every record in front of the first bad one, sets the damaged " +
+	"file aside, and tells which jobs are touched; where nothing can be kept, move the file out of the state directory, " +
+	"and the worker begins an empty journal"
 
 func corrupt(seq uint64, err error, what string, args ...any) error {
 	return &CorruptError{Seq: seq, What: fmt.Sprintf(what, args...), Hint: corruptHint, Err: err}

@@ -5,7 +5,10 @@
 // files only make the two durable.
 package journal
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Event is one thing that happened. The set is sealed: every event type is in
 // this file, in the order of a job's life, and [Apply] knows all of them. Events
@@ -52,6 +55,24 @@ type (
 	// more, since it was started anew.
 	LanesForgotten struct {
 		Lanes uint32 `json:"lanes"`
+	}
+)
+
+// The journal itself.
+type (
+	// JobsForgotten: what happened to these jobs is too old, or too much, to be kept;
+	// their records are taken out of the file, and a later DISPATCH under one of these
+	// ids is a new job.
+	JobsForgotten struct {
+		Jobs []uint64 `json:"jobs"`
+	}
+
+	// JournalRepaired: the end of the log was damaged and set aside; the jobs named
+	// had records there, or nobody knows whether they had.
+	JournalRepaired struct {
+		SetAside string   `json:"set_aside"` // name of the damaged file
+		Lost     uint64   `json:"lost"`      // records known to be missing
+		Jobs     []uint64 `json:"jobs,omitempty"`
 	}
 )
 
@@ -164,9 +185,10 @@ type (
 
 	// JobConcluded: the job has its result, and its receipt is owed to the Sentinel.
 	JobConcluded struct {
-		JobID      uint64  `json:"job_id"`
-		Generation uint32  `json:"generation"`
-		Receipt    Receipt `json:"receipt"`
+		JobID      uint64    `json:"job_id"`
+		Generation uint32    `json:"generation"`
+		Receipt    Receipt   `json:"receipt"`
+		At         time.Time `json:"at,omitzero"` // from version 2 on
 	}
 
 	// ReceiptSent: the receipt was written to a connection (they count from 1);
@@ -182,6 +204,14 @@ type (
 		JobID      uint64 `json:"job_id"`
 		Generation uint32 `json:"generation"`
 		Evidence   string `json:"evidence"`
+	}
+
+	// ReceiptUndelivered: the receipt was owed for so long without any evidence that
+	// it is not sent by itself any more; it is kept, and sent again when asked for.
+	ReceiptUndelivered struct {
+		JobID      uint64 `json:"job_id"`
+		Generation uint32 `json:"generation"`
+		Reason     string `json:"reason"`
 	}
 )
 
@@ -279,6 +309,8 @@ const (
 	kindWorkerStopped        Kind = "worker-stopped"
 	kindLanesOpened          Kind = "lanes-opened"
 	kindLanesForgotten       Kind = "lanes-forgotten"
+	kindJobsForgotten        Kind = "jobs-forgotten"
+	kindJournalRepaired      Kind = "journal-repaired"
 	kindEnvironmentRequested Kind = "environment-requested"
 	kindEnvironmentReady     Kind = "environment-ready"
 	kindEnvironmentFailed    Kind = "environment-failed"
@@ -296,12 +328,15 @@ const (
 	kindJobConcluded         Kind = "job-concluded"
 	kindReceiptSent          Kind = "receipt-sent"
 	kindReceiptConfirmed     Kind = "receipt-confirmed"
+	kindReceiptUndelivered   Kind = "receipt-undelivered"
 )
 
 func (WorkerStarted) kind() Kind        { return kindWorkerStarted }
 func (WorkerStopped) kind() Kind        { return kindWorkerStopped }
 func (LanesOpened) kind() Kind          { return kindLanesOpened }
 func (LanesForgotten) kind() Kind       { return kindLanesForgotten }
+func (JobsForgotten) kind() Kind        { return kindJobsForgotten }
+func (JournalRepaired) kind() Kind      { return kindJournalRepaired }
 func (EnvironmentRequested) kind() Kind { return kindEnvironmentRequested }
 func (EnvironmentReady) kind() Kind     { return kindEnvironmentReady }
 func (EnvironmentFailed) kind() Kind    { return kindEnvironmentFailed }
@@ -319,11 +354,14 @@ func (AbortRequested) kind() Kind       { return kindAbortRequested }
 func (JobConcluded) kind() Kind         { return kindJobConcluded }
 func (ReceiptSent) kind() Kind          { return kindReceiptSent }
 func (ReceiptConfirmed) kind() Kind     { return kindReceiptConfirmed }
+func (ReceiptUndelivered) kind() Kind   { return kindReceiptUndelivered }
 
 func (WorkerStarted) Job() uint64        { return 0 }
 func (WorkerStopped) Job() uint64        { return 0 }
 func (LanesOpened) Job() uint64          { return 0 }
 func (LanesForgotten) Job() uint64       { return 0 }
+func (JobsForgotten) Job() uint64        { return 0 }
+func (JournalRepaired) Job() uint64      { return 0 }
 func (EnvironmentRequested) Job() uint64 { return 0 }
 func (EnvironmentReady) Job() uint64     { return 0 }
 func (EnvironmentFailed) Job() uint64    { return 0 }
@@ -334,3 +372,4 @@ func (e AbortRequested) Job() uint64     { return e.JobID }
 func (e JobConcluded) Job() uint64       { return e.JobID }
 func (e ReceiptSent) Job() uint64        { return e.JobID }
 func (e ReceiptConfirmed) Job() uint64   { return e.JobID }
+func (e ReceiptUndelivered) Job() uint64 { return e.JobID }

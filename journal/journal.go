@@ -47,7 +47,10 @@ type Journal struct {
 	store   *store
 	lock    *fileLock
 
-	queue    chan *request
+	queue      chan *request
+	handovers  chan handover
+	compacting sync.Mutex
+
 	closing  chan struct{} // closed by Close
 	finished chan struct{} // closed when the committer has ended
 	failed   chan struct{} // closed when failure is set
@@ -61,7 +64,9 @@ type Journal struct {
 	changed   chan struct{}
 	over      bool // no commit can follow
 
-	head link // of the committer alone
+	// Of the committer alone.
+	head     link
+	snapshot uint64 // the record that the last snapshot stands behind
 
 	closeOnce sync.Once
 	closeErr  error
@@ -77,7 +82,7 @@ func Open(dir string, opts Options) (*Journal, error) {
 	j := &Journal{
 		folder: dir, path: filepath.Join(dir, fileName),
 		now: opts.Now, log: opts.Logger, backOff: opts.backOff,
-		queue:   make(chan *request, maxQueued),
+		queue: make(chan *request, maxQueued), handovers: make(chan handover),
 		closing: make(chan struct{}), finished: make(chan struct{}), failed: make(chan struct{}),
 		changed: make(chan struct{}),
 	}
@@ -133,12 +138,12 @@ func (j *Journal) open(d *diskCalls, owner Owner) (err error) {
 	if j.store, err = openStore(d, j.path, false); err != nil {
 		return err
 	}
-	state, head, err := j.store.replay()
+	state, head, snapshot, err := j.store.replay()
 	if err != nil {
 		return errors.Join(err, j.store.close())
 	}
 	j.state.Store(&state)
-	j.head = head
+	j.head, j.snapshot = head, snapshot
 	if j.store.stale {
 		j.log.Warn("one of the journal's two meta pages was damaged, it goes on from the other; "+
 			"unless power was lost during the last write, the last write is gone",
@@ -175,6 +180,8 @@ func (j *Journal) Close() error {
 		close(j.closing)
 		<-j.finished
 		j.announce(true)
+		j.compacting.Lock() // one that is under way gives up, and cleans up
+		defer j.compacting.Unlock()
 		if err := errors.Join(j.store.close(), j.lock.release()); err != nil {
 			j.closeErr = fmt.Errorf("close journal %s: %w", j.path, err)
 		}
@@ -246,7 +253,9 @@ func (j *Journal) Records(from uint64, fn func(Record) error) error {
 	return j.store.records(from, fn)
 }
 
-// Verify checks everything that is stored; see [Verify].
+// Verify checks everything that is stored; see [Verify]. A compaction waits for it.
 func (j *Journal) Verify(ctx context.Context) (VerifyReport, error) {
+	j.compacting.Lock()
+	defer j.compacting.Unlock()
 	return j.store.verify(ctx)
 }

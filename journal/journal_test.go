@@ -70,7 +70,7 @@ func TestAJournalIsCreatedUsedAndFoundAgain(t *testing.T) {
 		prev = DigestOf(record.Raw)
 	}
 	info, err := again.Info()
-	if err != nil || info.Head != prev || info.Records != uint64(len(records)) || info.Format != 1 || len(info.ID) != 32 {
+	if err != nil || info.Head != prev || info.Records != uint64(len(records)) || info.Format != Format || len(info.ID) != 32 {
 		t.Fatalf("%+v %v", info, err)
 	}
 	appendAll(t, again, WorkerStopped{Reason: "goes on behind the last record"})

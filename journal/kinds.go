@@ -19,6 +19,7 @@ const MaxEvent = 16 << 20
 type schema struct {
 	version int
 	event   reflect.Type
+	blobs   bool // it may name blobs
 	decode  func(data []byte) (Event, error)
 }
 
@@ -28,6 +29,8 @@ var schemas = map[Kind]schema{
 	kindWorkerStopped:        stored[WorkerStopped](1),
 	kindLanesOpened:          stored[LanesOpened](1),
 	kindLanesForgotten:       stored[LanesForgotten](1),
+	kindJobsForgotten:        stored[JobsForgotten](1),
+	kindJournalRepaired:      stored[JournalRepaired](1),
 	kindEnvironmentRequested: stored[EnvironmentRequested](1),
 	kindEnvironmentReady:     stored[EnvironmentReady](1),
 	kindEnvironmentFailed:    stored[EnvironmentFailed](1),
@@ -42,15 +45,17 @@ var schemas = map[Kind]schema{
 	kindAttemptInterrupted:   stored[AttemptInterrupted](1),
 	kindOutputSealed:         stored[OutputSealed](1),
 	kindAbortRequested:       stored[AbortRequested](1),
-	kindJobConcluded:         stored[JobConcluded](1),
+	kindJobConcluded:         stored[JobConcluded](2), // 1 had no At,
 	kindReceiptSent:          stored[ReceiptSent](1),
 	kindReceiptConfirmed:     stored[ReceiptConfirmed](1),
+	kindReceiptUndelivered:   stored[ReceiptUndelivered](1),
 }
 
 func stored[E Event](version int) schema {
 	return schema{
 		version: version,
 		event:   reflect.TypeFor[E](),
+		blobs:   holds(reflect.TypeFor[E](), reflect.TypeFor[Digest]()),
 		decode: func(data []byte) (Event, error) {
 			var event E
 			if err := decodeStrictly(data, &event); err != nil {
@@ -59,6 +64,21 @@ func stored[E Event](version int) schema {
 			return event, nil
 		},
 	}
+}
+
+// holds tells whether a type has a field of another one, however deep.
+func holds(typ, field reflect.Type) bool {
+	switch typ.Kind() {
+	case reflect.Slice, reflect.Pointer, reflect.Map, reflect.Array:
+		return holds(typ.Elem(), field)
+	case reflect.Struct:
+		for f := range typ.Fields() {
+			if holds(f.Type, field) {
+				return true
+			}
+		}
+	}
+	return typ == field
 }
 
 // decodeStrictly refuses unknown fields and anything behind the value.

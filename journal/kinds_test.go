@@ -156,6 +156,8 @@ func fieldsOf(typ reflect.Type) string {
 	switch {
 	case typ == reflect.TypeFor[json.RawMessage]():
 		return "json"
+	case typ == reflect.TypeFor[time.Time]():
+		return "time"
 	case typ.Kind() == reflect.Slice:
 		return "[]" + fieldsOf(typ.Elem())
 	case typ.Kind() == reflect.Map:

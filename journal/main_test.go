@@ -112,6 +112,7 @@ func wholeLife(job uint64) []Event {
 func story() []Event {
 	events := []Event{
 		WorkerStarted{WorkerID: "edge-1", Version: "1.0.0", PID: 100},
+		JournalRepaired{SetAside: "journal.db.damaged-1", Lost: 3, Jobs: []uint64{2}},
 		EnvironmentRequested{EnvHash: "abc", Lockfile: DigestOf(lockfile), PythonVersion: "3.12"},
 		EnvironmentReady{EnvHash: "abc", Interpreter: "/envs/abc/bin/python"},
 		EnvironmentFailed{EnvHash: "broken", Reason: "no such package: nonesuch"},
@@ -132,7 +133,10 @@ func story() []Event {
 		OutputResumed{Attempt: attempt(2, 1, 2), Batches: 4},
 		OutputSetAside{Attempt: attempt(2, 1, 2), Reason: "the staged file is shorter than it was"},
 		AbortRequested{JobID: 2, Generation: 1},
-		JobConcluded{JobID: 2, Generation: 1, Receipt: Receipt{Status: Failed, Error: "aborted"}},
+		JobConcluded{JobID: 2, Generation: 1, Receipt: Receipt{Status: Failed, Error: "aborted"},
+			At: time.Date(2026, 3, 1, 12, 0, 1, 0, time.UTC)},
+		ReceiptUndelivered{JobID: 2, Generation: 1, Reason: "owed for 7 days"},
+		JobsForgotten{Jobs: []uint64{1}},
 	)
 }
 
@@ -179,9 +183,9 @@ func isCorrupt(err error) bool { _, ok := errors.AsType[*CorruptError](err); ret
 
 // dump spells a state out in full, so that two of them can be compared.
 func dump(s State) string {
-	text := fmt.Sprintf("events %d worker %q starts %d stopped %v lanes %d accepted %d jobs %d\n",
-		s.Events, s.WorkerID, s.Starts, s.Stopped, s.Lanes, s.accepted, s.JobCount())
-	if s.jobs != nil {
+	text := fmt.Sprintf("events %d worker %q starts %d stopped %v lanes %d forgotten %d jobs %d\n",
+		s.Events, s.WorkerID, s.Starts, s.Stopped, s.Lanes, s.Forgotten, s.JobCount())
+	if s.JobCount() > 0 {
 		jobs := map[uint64]string{}
 		for it := s.jobs.Iterator(); !it.Done(); {
 			id, job, _ := it.Next()
@@ -194,6 +198,9 @@ func dump(s State) string {
 	}
 	for job := range s.Owed() {
 		text += fmt.Sprintln("owed", job.Order, job.ID)
+	}
+	for job := range s.Undelivered() {
+		text += fmt.Sprintln("undelivered", job.Order, job.ID)
 	}
 	environments := map[string]Environment{}
 	for environment := range s.Environments() {

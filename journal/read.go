@@ -63,8 +63,17 @@ type confirmer struct {
 	raw     []byte
 }
 
-// next takes the next record and returns the one before it, nil at first.
+// next takes the next record, or a gap, and returns the record before it; nil when
+// there is none.
 func (c *confirmer) next(e entry) (confirmed envelope, raw []byte, err error) {
+	if isGap(e.raw) {
+		if err := c.chain.skip(e.seq, e.raw); err != nil {
+			return envelope{}, nil, err
+		}
+		confirmed, raw = c.pending, c.raw
+		c.pending, c.raw = envelope{}, nil
+		return confirmed, raw, nil
+	}
 	s, err := c.chain.next(e.seq, e.raw)
 	if err != nil {
 		return envelope{}, nil, err
@@ -86,6 +95,13 @@ func (c *confirmer) end(head link) (confirmed envelope, raw []byte, err error) {
 // has when the call begins. Between two chunks nothing is held of the file, so that
 // fn may take its time, and may append.
 func (s *store) records(from uint64, fn func(Record) error) error {
+	_, err := s.walk(from, false, fn)
+	return err
+}
+
+// walk is records. whole says that nothing replaces the file meanwhile, so that every
+// gap has to begin where it is met. It returns the chain behind the last record.
+func (s *store) walk(from uint64, whole bool, fn func(Record) error) (*chain, error) {
 	from = max(from, 1)
 	var head link
 	err := s.view(func(tx *bbolt.Tx) (err error) {
@@ -93,7 +109,7 @@ func (s *store) records(from uint64, fn func(Record) error) error {
 		return err
 	})
 	if err != nil || from > head.Seq {
-		return err
+		return &chain{}, err
 	}
 	before := link{Seq: from - 1}
 	if from == 1 {
@@ -110,21 +126,22 @@ func (s *store) records(from uint64, fn func(Record) error) error {
 		return fn(record)
 	}
 	confirm := confirmer{chain: chainFrom(before)}
+	confirm.chain.whole = whole
 	for confirm.chain.seq < head.Seq {
 		chunk, err := s.chunk(confirm.chain.seq+1, head.Seq)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(chunk) == 0 {
 			break
 		}
 		for _, e := range chunk {
 			if err := deliver(confirm.next(e)); err != nil {
-				return at(s.path, err)
+				return nil, at(s.path, err)
 			}
 		}
 	}
-	return at(s.path, deliver(confirm.end(head)))
+	return confirm.chain, at(s.path, deliver(confirm.end(head)))
 }
 
 // chunk copies entries out of the log: from a number on, none above last.
@@ -148,8 +165,8 @@ func (s *store) chunk(from, last uint64) (entries []entry, err error) {
 	return entries, err
 }
 
-// blob reads a blob and checks it against its digest.
-func (s *store) blob(digest Digest) (content []byte, err error) {
+// rawBlob reads a blob as it is stored.
+func (s *store) rawBlob(digest Digest) (content []byte, err error) {
 	err = s.view(func(tx *bbolt.Tx) error {
 		stored := tx.Bucket(blobBucket).Get([]byte(digest))
 		if stored == nil {
@@ -158,6 +175,12 @@ func (s *store) blob(digest Digest) (content []byte, err error) {
 		content = append([]byte{}, stored...)
 		return nil
 	})
+	return content, err
+}
+
+// blob reads a blob and checks it against its digest.
+func (s *store) blob(digest Digest) ([]byte, error) {
+	content, err := s.rawBlob(digest)
 	if err != nil {
 		return nil, err
 	}

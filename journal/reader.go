@@ -55,7 +55,7 @@ func (r *Reader) Records(from uint64, fn func(Record) error) error {
 
 // State folds the log. It fails as [Open] would, with the first bad record.
 func (r *Reader) State() (State, error) {
-	state, _, err := r.store.replay()
+	state, _, _, err := r.store.replay()
 	return state, err
 }
 

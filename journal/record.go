@@ -173,6 +173,9 @@ type chain struct {
 	seq    uint64
 	digest [2 * sha256.Size]byte // hex
 	open   bool                  // the first record may name any record before it
+	whole  bool                  // all is read, at one moment
+	// lastGap is the number of the last record seen to be forgotten.
+	lastGap uint64
 }
 
 // chainFrom goes on behind the record that a link names.

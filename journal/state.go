@@ -2,8 +2,8 @@ package journal
 
 import (
 	"fmt"
-	"iter"
 	"slices"
+	"time"
 
 	"github.com/benbjohnson/immutable"
 )
@@ -16,9 +16,10 @@ import (
 //	                 │                         │                        │
 //	                 └──────────── JobConcluded (receipt owed) ◄────────┘
 //	                                     │
-//	                              ReceiptConfirmed → confirmed
+//	                              ReceiptConfirmed → confirmed → JobsForgotten
 //
-// A JobAccepted with the next generation starts again from any phase.
+// A receipt that is owed for too long is undelivered until it is confirmed after
+// all. A JobAccepted with the next generation starts again from any phase.
 type Phase string
 
 const (
@@ -27,51 +28,56 @@ const (
 	Sealed    Phase = "sealed"    // all rows are durable in staging, publishing has begun
 	Concluded Phase = "concluded" // it has its result, the receipt is owed to the Sentinel
 	Confirmed Phase = "confirmed" // the Sentinel took the receipt
+	// Undelivered: the receipt is kept, and not sent by itself any more.
+	Undelivered Phase = "undelivered"
 )
 
 // Job is what the journal knows of one job id: its latest generation. A *Job
 // that a State gave out never changes.
 type Job struct {
-	ID         uint64
-	Generation uint32
-	Phase      Phase
-	// Order counts acceptances from 1; queued jobs run in this order.
-	Order uint64
+	ID         uint64 `json:",omitzero"`
+	Generation uint32 `json:",omitzero"`
+	Phase      Phase  `json:",omitzero"`
+	// Order is the number of the event that accepted it; queued jobs run in this
+	// order.
+	Order uint64 `json:",omitzero"`
 	// Lane is the lane that brought the job and is to take its receipt back. It may be
 	// one that was forgotten since.
-	Lane uint32
+	Lane uint32 `json:",omitzero"`
 	// Spec is what was asked for. Once the job is confirmed only Spec.Plugin is kept.
-	Spec JobSpec
+	Spec JobSpec `json:",omitzero"`
 	// Content tells one dispatch from another under the same job id.
-	Content Digest
+	Content Digest `json:",omitzero"`
 	// Attempts counts the attempts begun, Crashes those under which the worker died.
-	Attempts uint32
-	Crashes  uint32
+	Attempts uint32 `json:",omitzero"`
+	Crashes  uint32 `json:",omitzero"`
 	// Guest is the process of the latest attempt. It outlives the attempt here,
 	// so that a restarted worker can find a process left over.
-	Guest *Guest
+	Guest *Guest `json:",omitzero"`
 	// Aborting is set between AbortRequested and the conclusion.
-	Aborting bool
+	Aborting bool `json:",omitzero"`
 	// Chosen holds the sinks that the plugin named itself.
-	Chosen []SinkSpec
+	Chosen []SinkSpec `json:",omitzero"`
 	// Checkpoint is how far the output is durable, between OutputCheckpointed and
 	// the seal; nil when the next attempt begins with nothing.
-	Checkpoint *Checkpoint
+	Checkpoint *Checkpoint `json:",omitzero"`
 	// Outputs is what was sealed.
-	Outputs []Output
+	Outputs []Output `json:",omitzero"`
 	// Metrics are the receipt's figures, known from OutputSealed on.
-	Metrics map[string]int64
+	Metrics map[string]int64 `json:",omitzero"`
 	// Receipt is the result, known from JobConcluded on. Once the job is confirmed
 	// only Status and Artifacts are kept.
-	Receipt *Receipt
+	Receipt *Receipt `json:",omitzero"`
+	// ConcludedAt is when the job had its result; zero where an older worker wrote it.
+	ConcludedAt time.Time `json:",omitzero"`
 	// SentOn is the connection the receipt was last written to, 0 if none yet.
-	SentOn uint64
+	SentOn uint64 `json:",omitzero"`
 	// Stale holds the sinks of generations that were replaced before they had a
 	// result, and may have left something in staging.
-	Stale []SinkSpec
+	Stale []SinkSpec `json:",omitzero"`
 	// Earlier holds what earlier generations of the same content published, for
 	// the new generation to replace.
-	Earlier []Artifact
+	Earlier []Artifact `json:",omitzero"`
 }
 
 // Attempt names the job's latest attempt.
@@ -80,7 +86,9 @@ func (j *Job) Attempt() Attempt {
 }
 
 // Unfinished reports whether the job has no result yet.
-func (j *Job) Unfinished() bool { return j.Phase != Concluded && j.Phase != Confirmed }
+func (j *Job) Unfinished() bool {
+	return j.Phase != Concluded && j.Phase != Confirmed && j.Phase != Undelivered
+}
 
 // EnvironmentPhase is where an environment stands.
 type EnvironmentPhase string
@@ -106,7 +114,8 @@ type Environment struct {
 // structure), so that a State once taken never changes, and any goroutine may
 // read it. The zero State is the state of an empty journal.
 type State struct {
-	// Events counts the events applied.
+	// Events is the number of the last event: it counts them all, those forgotten
+	// included.
 	Events uint64
 	// WorkerID is the identity that the worker last started under.
 	WorkerID string
@@ -116,73 +125,15 @@ type State struct {
 	Stopped bool
 	// Lanes is how many lanes the Sentinel may know; 0 is the one that every worker has.
 	Lanes uint32
+	// Forgotten is the number of the last JobsForgotten or JournalRepaired, 0 when
+	// there was none: in front of it records may be missing.
+	Forgotten uint64
 
-	accepted     uint64
 	jobs         *immutable.Map[uint64, *Job]
 	unfinished   *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs without a result
-	owed         *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs whose receipt is not confirmed
+	owed         *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs whose receipt is to be sent
+	undelivered  *immutable.SortedMap[uint64, uint64] // Order → job id, of jobs whose receipt is not sent any more
 	environments *immutable.Map[string, Environment]
-}
-
-// Job returns the latest generation of a job id.
-func (s State) Job(id uint64) (*Job, bool) {
-	if s.jobs == nil {
-		return nil, false
-	}
-	return s.jobs.Get(id)
-}
-
-// JobCount is the number of job ids ever accepted and still known.
-func (s State) JobCount() int {
-	if s.jobs == nil {
-		return 0
-	}
-	return s.jobs.Len()
-}
-
-// Unfinished iterates over the jobs without a result, oldest acceptance first.
-func (s State) Unfinished() iter.Seq[*Job] { return s.listed(s.unfinished) }
-
-// Owed iterates over the jobs whose receipt is not confirmed, oldest acceptance
-// first.
-func (s State) Owed() iter.Seq[*Job] { return s.listed(s.owed) }
-
-func (s State) listed(order *immutable.SortedMap[uint64, uint64]) iter.Seq[*Job] {
-	return func(yield func(*Job) bool) {
-		if order == nil {
-			return
-		}
-		for it := order.Iterator(); !it.Done(); {
-			_, id, _ := it.Next()
-			job, _ := s.jobs.Get(id)
-			if !yield(job) {
-				return
-			}
-		}
-	}
-}
-
-// Environment returns what is known of an env_hash.
-func (s State) Environment(hash string) (Environment, bool) {
-	if s.environments == nil {
-		return Environment{}, false
-	}
-	return s.environments.Get(hash)
-}
-
-// Environments iterates over all known environments, in no order.
-func (s State) Environments() iter.Seq[Environment] {
-	return func(yield func(Environment) bool) {
-		if s.environments == nil {
-			return
-		}
-		for it := s.environments.Iterator(); !it.Done(); {
-			_, env, _ := it.Next()
-			if !yield(env) {
-				return
-			}
-		}
-	}
 }
 
 // TransitionError says that an event is not legal in the state it met. Nothing
@@ -235,6 +186,12 @@ func (s State) apply(event Event) (State, string) {
 			return s, fmt.Sprintf("of %d lanes, %d cannot be what is left", max(s.Lanes, 1), e.Lanes)
 		}
 		s.Lanes = e.Lanes
+		return s, ""
+
+	case JobsForgotten:
+		return s.forget(e.Jobs)
+	case JournalRepaired:
+		s.Forgotten = s.Events + 1 // the event that said so may be among the lost
 		return s, ""
 
 	case EnvironmentRequested:
@@ -335,7 +292,7 @@ func (s State) apply(event Event) (State, string) {
 	case JobConcluded:
 		return s.change(e.JobID, e.Generation, func(j *Job) string {
 			switch {
-			case j.Phase == Concluded || j.Phase == Confirmed:
+			case !j.Unfinished():
 				return "the job is concluded already"
 			case e.Receipt.Status == Success && j.Phase != Sealed:
 				return "SUCCESS needs sealed output, the job is " + string(j.Phase)
@@ -343,12 +300,12 @@ func (s State) apply(event Event) (State, string) {
 				return fmt.Sprintf("status %q is neither SUCCESS nor FAILED", e.Receipt.Status)
 			}
 			j.Phase, j.Receipt, j.Aborting, j.SentOn = Concluded, &e.Receipt, false, 0
-			j.Stale, j.Chosen, j.Checkpoint = nil, nil, nil
+			j.ConcludedAt, j.Stale, j.Chosen, j.Checkpoint = e.At, nil, nil, nil
 			return ""
 		})
 	case ReceiptSent:
 		return s.change(e.JobID, e.Generation, func(j *Job) string {
-			if j.Phase != Concluded {
+			if j.Phase != Concluded && j.Phase != Undelivered {
 				return "no receipt is owed, the job is " + string(j.Phase)
 			}
 			if e.Connection == 0 {
@@ -359,7 +316,7 @@ func (s State) apply(event Event) (State, string) {
 		})
 	case ReceiptConfirmed:
 		return s.change(e.JobID, e.Generation, func(j *Job) string {
-			if j.Phase != Concluded {
+			if j.Phase != Concluded && j.Phase != Undelivered {
 				return "no receipt is owed, the job is " + string(j.Phase)
 			}
 			if j.SentOn == 0 {
@@ -371,6 +328,15 @@ func (s State) apply(event Event) (State, string) {
 			j.Spec = JobSpec{Plugin: j.Spec.Plugin}
 			j.Guest, j.Outputs, j.Metrics = nil, nil, nil
 			j.Receipt = &Receipt{Status: j.Receipt.Status, Artifacts: j.Receipt.Artifacts}
+			j.ConcludedAt = time.Time{}
+			return ""
+		})
+	case ReceiptUndelivered:
+		return s.change(e.JobID, e.Generation, func(j *Job) string {
+			if j.Phase != Concluded {
+				return "no receipt is owed, the job is " + string(j.Phase)
+			}
+			j.Phase = Undelivered
 			return ""
 		})
 	}
@@ -381,7 +347,7 @@ func (s State) apply(event Event) (State, string) {
 func (s State) accept(e JobAccepted) (State, string) {
 	job := &Job{
 		ID: e.JobID, Generation: e.Generation, Phase: Queued,
-		Order: s.accepted + 1, Lane: e.Lane, Spec: e.Spec, Content: e.Spec.Content(),
+		Order: s.Events + 1, Lane: e.Lane, Spec: e.Spec, Content: e.Spec.Content(),
 	}
 	before, known := s.Job(e.JobID)
 	switch {
@@ -402,17 +368,32 @@ func (s State) accept(e JobAccepted) (State, string) {
 		if before.Unfinished() && before.Attempts > 0 {
 			job.Stale = DistinctSinks(slices.Concat(before.Stale, before.Spec.Sinks, before.Chosen))
 		}
-		s.unfinished, s.owed = without(s.unfinished, before), without(s.owed, before)
+		s = s.unlisted(before)
 		if e.Origin == OriginRetry {
 			job.Earlier = before.published()
 		}
 	}
-	s.accepted++
 	if s.jobs == nil {
 		s.jobs = immutable.NewMap[uint64, *Job](nil)
 	}
 	s.jobs = s.jobs.Set(job.ID, job)
-	s.unfinished = with(s.unfinished, job)
+	return s.nowListed(job), ""
+}
+
+// forget removes jobs that are over. One that is not there was forgotten before,
+// and its records may be gone.
+func (s State) forget(jobs []uint64) (State, string) {
+	for _, id := range jobs {
+		job, known := s.Job(id)
+		if !known {
+			continue
+		}
+		if job.Phase != Confirmed {
+			return s, fmt.Sprintf("job %d is %s", id, job.Phase)
+		}
+		s.jobs = s.jobs.Delete(id)
+	}
+	s.Forgotten = s.Events + 1
 	return s, ""
 }
 
@@ -470,28 +451,10 @@ func (s State) change(id uint64, generation uint32, change func(*Job) string) (S
 		return s, why
 	}
 	s.jobs = s.jobs.Set(id, &changed)
-	switch {
-	case job.Phase == changed.Phase:
-	case changed.Phase == Concluded:
-		s.unfinished, s.owed = without(s.unfinished, job), with(s.owed, job)
-	case changed.Phase == Confirmed:
-		s.owed = without(s.owed, job)
+	if job.Phase != changed.Phase {
+		s = s.unlisted(job).nowListed(&changed)
 	}
 	return s, ""
-}
-
-func with(order *immutable.SortedMap[uint64, uint64], job *Job) *immutable.SortedMap[uint64, uint64] {
-	if order == nil {
-		order = immutable.NewSortedMap[uint64, uint64](nil)
-	}
-	return order.Set(job.Order, job.ID)
-}
-
-func without(order *immutable.SortedMap[uint64, uint64], job *Job) *immutable.SortedMap[uint64, uint64] {
-	if order == nil {
-		return nil
-	}
-	return order.Delete(job.Order)
 }
 
 func (s State) withEnvironment(env Environment) State {

@@ -34,6 +34,7 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 	durable := OutputCheckpointed{Attempt: attempt(7, 1, 1), Checkpoint: checkpoint(40)}
 	aborting := AbortRequested{JobID: 7, Generation: 1}
 	failure := JobConcluded{JobID: 7, Generation: 1, Receipt: Receipt{Status: Failed, Error: "aborted"}}
+	undelivered := ReceiptUndelivered{JobID: 7, Generation: 1, Reason: "owed for 7 days"}
 	other := jobSpec()
 	other.FilePath = "/data/other.csv"
 	phases := []struct {
@@ -52,6 +53,13 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 		{"concluded", life[:5], Concluded},
 		{"concluded and sent", life[:6], Concluded},
 		{"confirmed", life[:7], Confirmed},
+		{"undelivered", append(slices.Clone(life[:5]), undelivered), Undelivered},
+		{"undelivered and sent", append(slices.Clone(life[:6]), undelivered), Undelivered},
+		{"forgotten", append(slices.Clone(life[:7]), JobsForgotten{Jobs: []uint64{7}}), ""},
+	}
+	var names []string
+	for _, p := range phases {
+		names = append(names, p.name)
 	}
 	// legal lists, for each event, the phases in which it may happen.
 	events := []struct {
@@ -59,11 +67,11 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 		event Event
 		legal string
 	}{
-		{"the first dispatch", life[0], "unknown"},
+		{"the first dispatch", life[0], "unknown; forgotten"},
 		{"a retry", JobAccepted{JobID: 7, Generation: 2, Spec: jobSpec(), Origin: OriginRetry},
-			"queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed; concluded; concluded and sent; confirmed"},
+			"queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed; concluded; concluded and sent; confirmed; undelivered; undelivered and sent"},
 		{"other content", JobAccepted{JobID: 7, Generation: 2, Spec: other, Origin: OriginChanged},
-			"queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed; concluded; concluded and sent; confirmed"},
+			"queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed; concluded; concluded and sent; confirmed; undelivered; undelivered and sent"},
 		{"a retry that has other content", JobAccepted{JobID: 7, Generation: 2, Spec: other, Origin: OriginRetry}, ""},
 		{"other content that is the same", JobAccepted{JobID: 7, Generation: 2, Spec: jobSpec(), Origin: OriginChanged}, ""},
 		{"generation 2 as a first dispatch", JobAccepted{JobID: 7, Generation: 2, Spec: jobSpec(), Origin: OriginNew}, ""},
@@ -90,9 +98,12 @@ func TestEveryEventInEveryPhase(t *testing.T) {
 		{"failure", failure, "queued; queued, aborting; running; running with a guest; running, checkpointed; running, aborting; sealed"},
 		{"a result that is neither", JobConcluded{JobID: 7, Generation: 1, Receipt: Receipt{Status: "REJECTED"}}, ""},
 		{"a result of generation 2", JobConcluded{JobID: 7, Generation: 2, Receipt: Receipt{Status: Failed}}, ""},
-		{"the receipt goes out", life[5], "concluded; concluded and sent"},
+		{"the receipt goes out", life[5], "concluded; concluded and sent; undelivered; undelivered and sent"},
 		{"the receipt goes out to nowhere", ReceiptSent{JobID: 7, Generation: 1}, ""},
-		{"the receipt is confirmed", life[6], "concluded and sent"},
+		{"the receipt is confirmed", life[6], "concluded and sent; undelivered and sent"},
+		{"the receipt is given up", undelivered, "concluded; concluded and sent"},
+		{"it is forgotten", JobsForgotten{Jobs: []uint64{7, 8}}, "unknown; confirmed; forgotten"},
+		{"a repair", JournalRepaired{SetAside: "journal.db.damaged", Jobs: []uint64{7}}, strings.Join(names, "; ")},
 	}
 	met := map[Kind]bool{}
 	for _, p := range phases {

@@ -1,17 +1,14 @@
 package journal
 
 import (
-	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +16,9 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// Format is the version of the file's layout: buckets, keys, record, chain.
-const Format = 1
+// Format is the version of the file's layout: buckets, keys, record, chain. Format 1
+// had no gaps; such a file stays what it is until it is compacted.
+const Format = 2
 
 const (
 	fileName    = "journal.db"
@@ -36,6 +34,9 @@ var (
 	idKey      = []byte("id")
 	createdKey = []byte("created")
 	headKey    = []byte("head")
+	// compactedKey has the number of the last JobsForgotten that the file was
+	// compacted for.
+	compactedKey = []byte("compacted")
 )
 
 // Info is what the file says of itself.
@@ -52,7 +53,9 @@ type Info struct {
 // the memory faults of its mapping become errors.
 type store struct {
 	path string
-	db   *bbolt.DB
+	// mu is held for writing while the file is replaced.
+	mu   sync.RWMutex
+	db   *bbolt.DB // nil when the file could not be opened again
 	disk *diskCalls
 	info Info // Records and Head as of the opening
 	// stale: see checkPages.
@@ -78,88 +81,41 @@ func boltOptions(d *diskCalls) *bbolt.Options {
 	}
 }
 
-// createStore makes an empty journal under a temporary name and gives it its own
-// name only when it is whole and durable. The caller holds the lock.
-func createStore(d *diskCalls, folder string, now time.Time) error {
-	temporary, final := filepath.Join(folder, newFileName), filepath.Join(folder, fileName)
-	if err := d.remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := fillNewStore(d, temporary, now); err != nil {
-		if removed := d.remove(temporary); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
-			err = errors.Join(err, removed)
-		}
-		return err
-	}
-	if err := d.rename(temporary, final); err != nil {
-		return err
-	}
-	return d.syncFolder(folder)
-}
-
-func fillNewStore(d *diskCalls, path string, now time.Time) (err error) {
-	db, err := bbolt.Open(path, 0o600, boltOptions(d))
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closed := db.Close(); err == nil {
-			err = closed
-		}
-	}()
-	var random [16]byte
-	rand.Read(random[:])
-	id := hex.EncodeToString(random[:])
-	s := &store{path: path, db: db, disk: d}
-	return s.update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, logBucket, blobBucket} {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		meta := tx.Bucket(metaBucket)
-		if err := meta.Put(formatKey, strconv.AppendInt(nil, Format, 10)); err != nil {
-			return err
-		}
-		if err := meta.Put(idKey, []byte(id)); err != nil {
-			return err
-		}
-		if err := meta.Put(createdKey, now.UTC().AppendFormat(nil, time.RFC3339Nano)); err != nil {
-			return err
-		}
-		return putHead(tx, link{Digest: DigestOf([]byte(id))})
-	})
-}
-
 // openStore opens an existing journal file. The caller holds the lock.
 func openStore(d *diskCalls, path string, readOnly bool) (*store, error) {
 	s := &store{path: path, disk: d}
 	if err := s.checkShape(); err != nil {
 		return nil, err
 	}
-	options := boltOptions(d)
-	options.ReadOnly = readOnly
-	options.OpenFile = func(path string, flag int, perm os.FileMode) (file *os.File, err error) {
-		s.file, err = d.openFile(path, flag, perm)
-		return s.file, err
-	}
-	panicked, err := guard(func() (err error) {
-		s.db, err = bbolt.Open(path, 0o600, options)
-		return err
-	})
-	switch {
-	case panicked:
-		s.broken.Store(true)
-		return nil, errors.Join(at(path, err), s.close())
-	case errors.Is(err, berrors.ErrTimeout):
-		return nil, &LockedError{Path: path}
-	case err != nil:
+	if err := s.openBolt(readOnly); err != nil {
 		return nil, err
 	}
 	if err := s.view(func(tx *bbolt.Tx) error { return s.readInfo(tx) }); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// openBolt lets bbolt open the file.
+func (s *store) openBolt(readOnly bool) error {
+	options := boltOptions(s.disk)
+	options.ReadOnly = readOnly
+	options.OpenFile = func(path string, flag int, perm os.FileMode) (file *os.File, err error) {
+		s.file, err = s.disk.openFile(path, flag, perm)
+		return s.file, err
+	}
+	panicked, err := guard(func() (err error) {
+		s.db, err = bbolt.Open(s.path, 0o600, options)
+		return err
+	})
+	switch {
+	case panicked:
+		s.broken.Store(true)
+		return errors.Join(at(s.path, err), s.close())
+	case errors.Is(err, berrors.ErrTimeout):
+		return &LockedError{Path: s.path}
+	}
+	return err
 }
 
 func (s *store) checkShape() error {
@@ -184,9 +140,10 @@ func (s *store) checkShape() error {
 
 // currentInfo is the info with the log as it is now.
 func (s *store) currentInfo() (Info, error) {
-	info := s.info
+	var info Info
 	err := s.view(func(tx *bbolt.Tx) error {
 		head, err := readHead(tx)
+		info = s.info
 		info.Records, info.Head = head.Seq, head.Digest
 		return err
 	})
@@ -265,6 +222,8 @@ func (s *store) update(fn func(tx *bbolt.Tx) error) error {
 // read pages again to roll back after a panic, and may panic once more with their
 // locks held.
 func (s *store) transact(writable bool, fn func(tx *bbolt.Tx) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if s.broken.Load() {
 		return at(s.path, corrupt(0, nil, "an earlier access has failed"))
 	}
@@ -303,7 +262,10 @@ func guard(fn func() error) (panicked bool, err error) {
 // close closes the file. When bbolt is broken only the file is let go of: the
 // mapping stays until the process ends, which a broken journal soon brings about.
 func (s *store) close() error {
-	if s.broken.Load() {
+	switch {
+	case s.db == nil: // it was closed to be replaced, and could not be opened again
+		return nil
+	case s.broken.Load():
 		return errors.Join(unlock(s.file), s.file.Close())
 	}
 	return s.db.Close()

@@ -16,6 +16,8 @@ type VerifyReport struct {
 	Info
 	// Checked counts the records found good, from the first on.
 	Checked uint64
+	// Dropped counts the records of forgotten jobs that are not in the file any more.
+	Dropped uint64
 	// Kinds counts them by kind.
 	Kinds map[Kind]uint64
 	// Jobs counts the job ids that they leave.
@@ -53,15 +55,19 @@ func (s *store) verify(ctx context.Context) (VerifyReport, error) {
 	}
 	var state State
 	named := map[Digest]uint64{} // the blobs that records name, with the first record
-	err = s.records(1, func(record Record) error {
+	chain, err := s.walk(1, true, func(record Record) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		state.Events = record.Seq - 1 // over those forgotten
 		next, err := Apply(state, record.Event)
 		if err != nil {
 			return corrupt(record.Seq, err, "it cannot follow the records before it")
 		}
 		state = next
+		if _, repaired := record.Event.(JournalRepaired); repaired {
+			clear(named) // what was lost is known
+		}
 		for _, digest := range references(record.Event) {
 			if _, seen := named[digest]; !seen {
 				named[digest] = record.Seq
@@ -72,9 +78,13 @@ func (s *store) verify(ctx context.Context) (VerifyReport, error) {
 		return nil
 	})
 	report.Jobs = state.JobCount()
+	if err == nil {
+		err = at(s.path, chain.forgets(state))
+	}
 	if err != nil {
 		return report, err
 	}
+	report.Dropped = report.Records - report.Checked
 	if err := s.verifyBlobs(ctx, &report); err != nil {
 		return report, err
 	}

@@ -52,6 +52,11 @@ type Config struct {
 	DrainTimeout Period `envconfig:"DRAIN_TIMEOUT" flag:"drain-timeout" default:"5m" help:"time for running jobs to finish after SIGTERM"`
 	MaxCrashes   int    `envconfig:"MAX_CRASHES" flag:"max-crashes" default:"100" help:"worker deaths under one job after which it is FAILED"`
 
+	ReceiptLimit Period `envconfig:"RECEIPT_TIMEOUT" flag:"receipt-timeout" default:"168h" help:"time after which a receipt that the Sentinel does not take is not sent by itself any more; 0: never"`
+
+	JournalKeep Period `envconfig:"JOURNAL_KEEP" flag:"journal-keep" default:"720h" help:"time that a job stays in the journal when it is over; 0: for ever"`
+	JournalMax  Size   `envconfig:"JOURNAL_MAX" flag:"journal-max" default:"1GiB" help:"size of the journal above which the oldest jobs that are over go; 0: no cap"`
+
 	LogLevel  string `envconfig:"LOG_LEVEL" flag:"log-level" default:"info" help:"debug, info, warn or error"`
 	LogFormat string `envconfig:"LOG_FORMAT" flag:"log-format" default:"text" help:"text or json"`
 }
@@ -157,6 +162,9 @@ func (c *Config) Check() error {
 	if c.MaxMessage < 1<<20 {
 		return refuse("max-message", c.MaxMessage.String(), "must be at least 1MiB")
 	}
+	if c.JournalMax != 0 && c.JournalMax < 1<<20 {
+		return refuse("journal-max", c.JournalMax.String(), "must be at least 1MiB, or 0 for no cap")
+	}
 	if c.Heartbeat < Period(100*time.Millisecond) || c.Heartbeat > Period(time.Hour) {
 		return refuse("heartbeat", c.Heartbeat.String(), "must be from 100ms to 1h")
 	}
@@ -167,6 +175,7 @@ func (c *Config) Check() error {
 	}{
 		{"build-timeout", c.BuildLimit, false}, {"guest-connect-timeout", c.ConnectLimit, false},
 		{"guest-silence-timeout", c.SilenceLimit, true}, {"job-timeout", c.JobLimit, true}, {"drain-timeout", c.DrainTimeout, true},
+		{"receipt-timeout", c.ReceiptLimit, true}, {"journal-keep", c.JournalKeep, true},
 	} {
 		if p.value < 0 || p.value == 0 && !p.zero {
 			return refuse(p.flag, p.value.String(), "must be a time span above zero, such as 30s or 5m")

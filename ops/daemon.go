@@ -134,9 +134,10 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 		Coordinator: actors.NewCoordinator(d.sentinel, builder, runner, writer, d.journal, d.Monitor, actors.CoordinatorConfig{
 			Concurrency: config.Concurrency, MaxCrashes: uint32(config.MaxCrashes),
 			ArtifactCheck: actors.ArtifactCheck(config.ArtifactCheck),
-			DrainTimeout:  time.Duration(config.DrainTimeout), Logger: log,
+			DrainTimeout:  time.Duration(config.DrainTimeout), ReceiptTimeout: time.Duration(config.ReceiptLimit), Logger: log,
 		}),
-		Started: started,
+		Retention: actors.NewRetention(d.journal, journal.Retention{For: time.Duration(config.JournalKeep), Bytes: int64(config.JournalMax)}, log),
+		Started:   started,
 	}
 	if d.control, err = ListenControl(config.StateDir, d); err != nil {
 		return err

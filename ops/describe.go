@@ -19,6 +19,11 @@ func describe(event journal.Event) string {
 		return fmt.Sprintf("%d lanes opened", e.Lanes)
 	case journal.LanesForgotten:
 		return fmt.Sprintf("all but %s forgotten", plural(int(e.Lanes), "lane"))
+	case journal.JobsForgotten:
+		return fmt.Sprintf("%s forgotten to make room", plural(len(e.Jobs), "job"))
+	case journal.JournalRepaired:
+		return fmt.Sprintf("journal repaired: the damaged file is kept as %s, %s lost, %s touched",
+			e.SetAside, plural(int(e.Lost), "record"), plural(len(e.Jobs), "job"))
 	case journal.EnvironmentRequested:
 		return fmt.Sprintf("environment %s requested", short(e.EnvHash))
 	case journal.EnvironmentReady:
@@ -78,6 +83,8 @@ func describe(event journal.Event) string {
 		return "receipt sent"
 	case journal.ReceiptConfirmed:
 		return "receipt confirmed by " + e.Evidence
+	case journal.ReceiptUndelivered:
+		return "receipt undelivered: " + e.Reason
 	default:
 		return string(journal.KindOf(event))
 	}

@@ -18,23 +18,24 @@ import (
 
 // Status is what a running worker says of itself.
 type Status struct {
-	WorkerID   string              `json:"worker_id"`
-	PID        int                 `json:"pid"`
-	Since      time.Time           `json:"since"`
-	Connect    string              `json:"connect"`
-	Lanes      []LaneStatus        `json:"lanes"`
-	Plugins    []string            `json:"plugins"`
-	Paused     string              `json:"paused,omitempty"` // why the journal takes nothing
-	Events     uint64              `json:"events"`
-	Queued     int                 `json:"queued"`
-	Running    []JobStatus         `json:"running"`
-	Warm       []bridge.WarmStatus `json:"warm_guests"`
-	Owed       int                 `json:"receipts_owed"` // not confirmed
-	Concluded  uint64              `json:"concluded"`     // since the process started
-	Failed     uint64              `json:"failed"`
-	Skipped    uint64              `json:"messages_skipped"`
-	Syncs      uint64              `json:"syncs"` // of files and folders, since the process started
-	Goroutines int                 `json:"goroutines"`
+	WorkerID    string              `json:"worker_id"`
+	PID         int                 `json:"pid"`
+	Since       time.Time           `json:"since"`
+	Connect     string              `json:"connect"`
+	Lanes       []LaneStatus        `json:"lanes"`
+	Plugins     []string            `json:"plugins"`
+	Paused      string              `json:"paused,omitempty"` // why the journal takes nothing
+	Events      uint64              `json:"events"`
+	Queued      int                 `json:"queued"`
+	Running     []JobStatus         `json:"running"`
+	Warm        []bridge.WarmStatus `json:"warm_guests"`
+	Owed        int                 `json:"receipts_owed"`        // sent until confirmed
+	Undelivered int                 `json:"receipts_undelivered"` // kept, and not sent by themselves any more
+	Concluded   uint64              `json:"concluded"`            // since the process started
+	Failed      uint64              `json:"failed"`
+	Skipped     uint64              `json:"messages_skipped"`
+	Syncs       uint64              `json:"syncs"` // of files and folders, since the process started
+	Goroutines  int                 `json:"goroutines"`
 }
 
 // LaneStatus is one lane to the Sentinel.
@@ -120,6 +121,9 @@ func (d *Daemon) Status() Status {
 	}
 	for range state.Owed() {
 		s.Owed++
+	}
+	for range state.Undelivered() {
+		s.Undelivered++
 	}
 	for _, p := range d.Monitor.Running() {
 		s.Running = append(s.Running, JobStatus{Job: p.Job, Plugin: p.Plugin, Rows: p.Rows.Load(), Bytes: p.Bytes.Load()})

@@ -22,6 +22,10 @@ func Verify(ctx context.Context, stateDir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("good: %s of %s, %s (%s), the chain ends in %s",
-		plural(int(report.Checked), "record"), plural(report.Jobs, "job"), plural(report.Blobs, "blob"), Bytes(report.BlobBytes), report.Head), nil
+	dropped := ""
+	if report.Dropped > 0 {
+		dropped = fmt.Sprintf(" (%d more of forgotten jobs are gone)", report.Dropped)
+	}
+	return fmt.Sprintf("good: %s%s of %s, %s (%s), the chain ends in %s",
+		plural(int(report.Checked), "record"), dropped, plural(report.Jobs, "job"), plural(report.Blobs, "blob"), Bytes(report.BlobBytes), report.Head), nil
 }

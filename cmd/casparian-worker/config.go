@@ -77,7 +77,7 @@ func statusCommand() *cobra.Command {
 			for _, warm := range status.Warm {
 				row("warm guests", warm)
 			}
-			row("receipts", fmt.Sprintf("%d not confirmed", status.Owed))
+			row("receipts", fmt.Sprintf("%d not confirmed, %d given up as undelivered", status.Owed, status.Undelivered))
 			if status.Paused != "" {
 				row("PAUSED", status.Paused)
 			}

@@ -13,10 +13,10 @@ import (
 
 func journalCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "journal", Short: "Look at the journal and check it", Args: noArguments,
+		Use: "journal", Short: "Look at the journal, check it and repair it", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(inspectCommand(), verifyCommand())
+	command.AddCommand(inspectCommand(), verifyCommand(), repairCommand())
 	return command
 }
 
@@ -75,6 +75,29 @@ func verifyCommand() *cobra.Command {
 				return err
 			}
 			report, err := ops.Verify(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), report)
+			return nil
+		},
+	}
+	ops.Bind(command.Flags(), &config, "state-dir")
+	return command
+}
+
+func repairCommand() *cobra.Command {
+	var config ops.Config
+	command := &cobra.Command{
+		Use: "repair", Short: "Bring a damaged journal to its last good state", Args: noArguments,
+		Long: "Bring a damaged journal to its last good state: every record in front of the first bad one is kept, " +
+			"the damaged file is set aside (never deleted), and the jobs that are touched are named. No worker may be running.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := stateDir(cmd, &config)
+			if err != nil {
+				return err
+			}
+			report, err := ops.Repair(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}
