@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,7 +17,7 @@ func journalCommand() *cobra.Command {
 		Use: "journal", Short: "Look at the journal, check it and repair it", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(inspectCommand(), verifyCommand(), repairCommand())
+	command.AddCommand(inspectCommand(), exportCommand(), verifyCommand(), repairCommand())
 	return command
 }
 
@@ -60,6 +61,48 @@ func inspectCommand() *cobra.Command {
 	command.Flags().StringVar(&since, "since", "", "only what happened since: a span (2h) or a time (2026-01-31T08:00:00)")
 	command.Flags().BoolVar(&in.Follow, "follow", false, "stay, and show what the running worker appends")
 	command.Flags().IntVar(&in.Jobs, "jobs", 100, "at most so many jobs, the latest; 0: all")
+	return command
+}
+
+func exportCommand() *cobra.Command {
+	var config ops.Config
+	var in ops.Inspection
+	var since, format, output string
+	command := &cobra.Command{
+		Use: "export --output FILE", Short: "Write the events to a file, for an audit", Args: noArguments,
+		Long: "Write the events to a file: as Parquet, one row for each, or as JSON lines, as they are stored. " +
+			"It asks the running worker, or reads the journal when none runs.",
+		Example: `  casparian-worker journal export --output events.parquet
+  duckdb -c "select kind, count(*) from 'events.parquet' group by kind"
+  casparian-worker journal export --format jsonl --since 2026-01-01 --output events.jsonl`,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if output == "" {
+				return &usageError{errors.New("--output FILE is missing")}
+			}
+			if format != ops.ExportParquet && format != ops.ExportLines {
+				return &usageError{fmt.Errorf("--format %q: give %s or %s", format, ops.ExportParquet, ops.ExportLines)}
+			}
+			if in.StateDir, err = stateDir(cmd, &config); err != nil {
+				return err
+			}
+			if in.Since, err = ops.ParseSince(since, time.Now()); err != nil {
+				return &usageError{err}
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			events, err := ops.Export(ctx, in, format, output)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d events in %s\n", events, output)
+			return nil
+		},
+	}
+	ops.Bind(command.Flags(), &config, "state-dir")
+	command.Flags().StringVar(&output, "output", "", "the file to write")
+	command.Flags().StringVar(&format, "format", ops.ExportParquet, "parquet or jsonl")
+	command.Flags().Uint64Var(&in.Job, "job", 0, "only this job")
+	command.Flags().StringVar(&since, "since", "", "only what happened since: a span (2h) or a time (2026-01-31T08:00:00)")
 	return command
 }
 
