@@ -22,6 +22,7 @@ type diskCalls struct {
 	remove     func(path string) error
 	syncFolder func(path string) error
 	commit     func(tx *bbolt.Tx) error // write, sync, write the meta page, sync
+	sync       func(db *bbolt.DB) error // of a file whose commits are not synced
 }
 
 func callsOn(watch disk.Watch) *diskCalls {
@@ -36,10 +37,17 @@ func callsOn(watch disk.Watch) *diskCalls {
 			if err := watch.Before(disk.Call{Op: disk.Write, Path: path}); err != nil {
 				return err
 			}
-			if err := tx.Commit(); err != nil {
+			unsynced := tx.DB().NoSync
+			if err := tx.Commit(); err != nil || unsynced {
 				return err
 			}
 			return watch.Before(disk.Call{Op: disk.Sync, Path: path})
+		},
+		sync: func(db *bbolt.DB) error {
+			if err := watch.Before(disk.Call{Op: disk.Sync, Path: db.Path()}); err != nil {
+				return err
+			}
+			return db.Sync()
 		},
 	}
 }

@@ -74,7 +74,7 @@ func (s *store) size() (size int64) {
 
 // sync makes durable what was written without.
 func (s *store) sync() error {
-	_, err := guard(s.db.Sync)
+	_, err := guard(func() error { return s.disk.sync(s.db) })
 	return err
 }
 

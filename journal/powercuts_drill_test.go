@@ -1,0 +1,5 @@
+//go:build drill
+
+package journal
+
+const powerCuts = 1000
