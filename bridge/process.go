@@ -116,7 +116,7 @@ func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64) []p
 			member[entry.pid] = true
 			continue
 		}
-		if inSession || p.Marker != "" && carriesMarker(entry.pid, p.Marker) {
+		if inSession || p.Marker != "" && !older(entry.start, p.StartTime) && carriesMarker(entry.pid, p.Marker) {
 			member[entry.pid] = true
 		}
 	}
@@ -142,6 +142,10 @@ func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64) []p
 	}
 	return living
 }
+
+// older tells whether a process started before the guest, and so cannot be of its
+// tree: looking into the environment of all processes would cost more than the rest.
+func older(start, guest uint64) bool { return guest != 0 && age(start) < age(guest) }
 
 // belongsTo tells whether a pid, zombie or not, is in the guest's tree.
 func belongsTo(p Process, pid int) bool {

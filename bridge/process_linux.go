@@ -111,6 +111,9 @@ var bootID = sync.OnceValue(func() uint64 {
 	return sum.Sum64()
 })
 
+// age gives a start time of this boot as a number that grows.
+func age(start uint64) uint64 { return start ^ bootID() }
+
 func startTime(pid int) uint64 {
 	entry, _ := readProcess(pid)
 	return entry.start

@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/casparian-flow/casparian-worker/integration/harness"
@@ -12,16 +13,24 @@ import (
 // left the session.
 func TestAbortInMidStreamLeavesNoProcess(t *testing.T) {
 	t.Parallel()
-	s := begin(t, "endless", "frames")
+	warmAndCold(t, abortInMidStream)
+}
+
+func abortInMidStream(t *testing.T, begin func(...string) *story) {
+	s := begin("endless", "frames")
 	gate := harness.NewGate(t)
 	s.sentinel.Submit(s.job(1, "endless", wish{"gate": gate}))
 	gate.AwaitReached()
 	if tree := s.site.Guests(s.worker); len(tree) < 4 {
 		t.Errorf("the guest's tree is %q, want the guest, its child, its grandchild and the daemon", tree)
 	}
-	if len(s.site.Staged()) == 0 {
-		t.Error("nothing is staged in mid-stream: this test would prove nothing about cleaning up")
-	}
+	// Otherwise this test would prove nothing about cleaning up.
+	s.site.Eventually("something is staged in mid-stream", func() error {
+		if len(s.site.Staged()) == 0 {
+			return errors.New("nothing is")
+		}
+		return nil
+	})
 	s.sentinel.Abort(s.worker.Identity, 1)
 	receipt := s.sentinel.Receipt(1)
 	s.failed(receipt, "aborted")

@@ -167,7 +167,11 @@ func TestKillAroundPublishing(t *testing.T) {
 // processes outlives the next start, a daemon of it neither.
 func TestKillLeavesNoGuestBehind(t *testing.T) {
 	t.Parallel()
-	s := begin(t, "endless", "frames")
+	warmAndCold(t, killLeavesNoGuest)
+}
+
+func killLeavesNoGuest(t *testing.T, begin func(...string) *story) {
+	s := begin("endless", "frames")
 	gate := harness.NewGate(t)
 	s.sentinel.Submit(s.job(1, "endless", wish{"gate": gate}))
 	gate.AwaitReached()
@@ -193,7 +197,11 @@ func TestKillLeavesNoGuestBehind(t *testing.T) {
 // Killed again and again under one job, it still ends once, exactly.
 func TestKillManyTimes(t *testing.T) {
 	t.Parallel()
-	s := begin(t, "frames")
+	warmAndCold(t, killManyTimes)
+}
+
+func killManyTimes(t *testing.T, begin func(...string) *story) {
+	s := begin("frames")
 	gate := harness.NewGate(t)
 	job := s.job(1, "frames", wish{"rows": 10_000, "chunk": 1_000, "gate": gate, "gate_after": 5})
 	s.sentinel.Submit(job)

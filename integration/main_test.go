@@ -39,6 +39,18 @@ func begin(t *testing.T, plugins ...string) *story {
 	return beginWith(t, false, harness.Options{Plugins: plugins})
 }
 
+// warmAndCold runs a test both ways in which a guest is started.
+func warmAndCold(t *testing.T, test func(t *testing.T, begin func(plugins ...string) *story)) {
+	for name, arguments := range map[string][]string{"warm": nil, "cold": {"--warm-guests", "off"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, func(plugins ...string) *story {
+				return beginWith(t, false, harness.Options{Plugins: plugins, Arguments: arguments})
+			})
+		})
+	}
+}
+
 // beginBurst is begin with a Sentinel that gives jobs without waiting.
 func beginBurst(t *testing.T, concurrency int, plugins ...string) *story {
 	t.Helper()

@@ -142,6 +142,9 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	if d.control, err = ListenControl(config.StateDir, d); err != nil {
 		return err
 	}
+	if err := d.warmUp(); err != nil {
+		log.Warn("the environments used last are not warmed up", "error", err)
+	}
 	return nil
 }
 
