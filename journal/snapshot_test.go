@@ -53,6 +53,10 @@ func TestAStartFromASnapshot(t *testing.T) {
 			dir := storyJournal(t)
 			j := open(t, dir)
 			lives(t, j, 3, 9)
+			appendAll(t, j, JobAccepted{JobID: 11, Generation: 1, Spec: jobSpec(), Origin: OriginNew},
+				AttemptStarted{Attempt: attempt(11, 1, 1)},
+				SinkChosen{Attempt: attempt(11, 1, 1), Sink: SinkSpec{Topic: "errors", URI: "parquet://errors.parquet"}},
+				OutputCheckpointed{Attempt: attempt(11, 1, 1), Checkpoint: checkpoint(40)})
 			snapshotNow(t, j)
 			appendAll(t, j, JobAccepted{JobID: 10, Generation: 1, Spec: jobSpec(), Origin: OriginNew})
 			if err := j.store.update(c.change); err != nil {

@@ -1,0 +1,5 @@
+//go:build drill
+
+package parquet
+
+const powerCuts = 1000
