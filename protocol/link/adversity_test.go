@@ -261,19 +261,14 @@ func saying(handshake bool, words string) func(net.Conn, <-chan struct{}) {
 // Peers that nobody would wish for. Each costs a few dials with a reason to show,
 // and none of them a panic or a hang.
 func TestHostilePeers(t *testing.T) {
-	isLimit := func(err error) bool { var l *LimitError; return errors.As(err, &l) }
-	isProtocol := func(err error) bool { var p *ProtocolError; return errors.As(err, &p) }
-	isHandshake := func(err error) bool { var h *HandshakeError; return errors.As(err, &h) }
-	isClosed := func(err error) bool { return errors.Is(err, ErrPeerClosed) }
-	isSilent := func(err error) bool { return errors.Is(err, ErrPeerSilent) }
 	for _, c := range []struct {
 		name  string
 		comes bool // a connection comes up
 		does  func(net.Conn, <-chan struct{})
-		want  func(error) bool
+		want  Kind
 	}{
-		{"garbage", false, saying(false, "HTTP/1.1 400 Bad Request\r\n\r\n"), isProtocol},
-		{"a silent peer", false, saying(false, ""), isHandshake},
+		{"garbage", false, saying(false, "HTTP/1.1 400 Bad Request\r\n\r\n"), KindProtocol},
+		{"a silent peer", false, saying(false, ""), KindHandshake},
 		{"a slow peer that never gets done", false, func(conn net.Conn, stopped <-chan struct{}) {
 			pace := time.NewTicker(20 * time.Millisecond)
 			defer pace.Stop()
@@ -287,27 +282,30 @@ func TestHostilePeers(t *testing.T) {
 					return
 				}
 			}
-		}, isHandshake},
-		{"malformed READY", false, saying(false, string(greeting())+"\x04\x08\x05READY\xc8x"), isProtocol},
-		{"a READY of 1 TiB", false, saying(false, string(greeting())+"\x06\x00\x00\x01\x00\x00\x00\x00\x00"), isLimit},
-		{"accept, then close", false, func(net.Conn, <-chan struct{}) {}, isHandshake},
+		}, KindHandshake},
+		{"malformed READY", false, saying(false, string(greeting())+"\x04\x08\x05READY\xc8x"), KindProtocol},
+		{"a READY of 1 TiB", false, saying(false, string(greeting())+"\x06\x00\x00\x01\x00\x00\x00\x00\x00"), KindLimit},
+		{"accept, then close", false, func(conn net.Conn, _ <-chan struct{}) {
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
+		}, KindClosed},
 		{"handshake, then close", true, func(conn net.Conn, _ <-chan struct{}) {
 			if shakeHands(conn) == nil {
 				_ = conn.(*net.TCPConn).CloseWrite()
 				_, _ = io.Copy(io.Discard, conn)
 			}
-		}, isClosed},
-		{"a frame of 1 TiB", true, saying(true, "\x02\x00\x00\x01\x00\x00\x00\x00\x00"), isLimit},
-		{"a frame of MaxInt64", true, saying(true, "\x02\x7f\xff\xff\xff\xff\xff\xff\xff"), isLimit},
-		{"half a frame, then silence", true, saying(true, "\x00\x0ahalf"), isSilent},
+		}, KindClosed},
+		{"a frame of 1 TiB", true, saying(true, "\x02\x00\x00\x01\x00\x00\x00\x00\x00"), KindLimit},
+		{"a frame of MaxInt64", true, saying(true, "\x02\x7f\xff\xff\xff\xff\xff\xff\xff"), KindLimit},
+		{"half a frame, then silence", true, saying(true, "\x00\x0ahalf"), KindSilent},
 		{"half a frame, then gone", true, func(conn net.Conn, _ <-chan struct{}) {
 			if shakeHands(conn) == nil {
 				_, _ = io.WriteString(conn, "\x00\x0ahalf")
 				_ = conn.(*net.TCPConn).CloseWrite()
 				_, _ = io.Copy(io.Discard, conn)
 			}
-		}, isClosed},
-		{"garbage after the handshake", true, saying(true, "\xf0\x9f\x92\xa9"), isProtocol},
+		}, KindClosed},
+		{"garbage after the handshake", true, saying(true, "\xf0\x9f\x92\xa9"), KindProtocol},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -319,16 +317,20 @@ func TestHostilePeers(t *testing.T) {
 			for range 2 { // it comes back for more
 				if c.comes {
 					up := l.nextUp()
-					if down := l.nextDown(); down.Connection != up.Connection || !c.want(down.Reason) {
+					if down := l.nextDown(); down.Connection != up.Connection || KindOf(down.Reason) != c.want {
 						t.Errorf("down: %+v", down)
 					}
-					continue
 				}
-				failures := l.Status().Failures
-				eventually(t, "the handshake has failed", func() bool { return l.Status().Failures > failures })
-				if err := l.Status().LastError; !c.want(err) {
-					t.Errorf("the reason is %v", err)
+			}
+			counted := func() (n uint64) {
+				for _, kind := range l.Status().Reasons {
+					n += kind
 				}
+				return n
+			}
+			eventually(t, "both ends are counted", func() bool { return counted() >= 2 })
+			if status := l.Status(); len(status.Reasons) != 1 || status.Reasons[c.want] == 0 || KindOf(status.LastError) != c.want {
+				t.Errorf("counted: %v, the last is %v", status.Reasons, status.LastError)
 			}
 		})
 	}

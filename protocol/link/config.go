@@ -3,6 +3,7 @@ package link
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,6 +20,11 @@ type Config struct {
 	// Endpoint is tcp://host:port (IPv4, [IPv6] or a name, resolved anew for every
 	// dial) or ipc://path.
 	Endpoint string
+
+	// Fallback are endpoints to try, in order, when Endpoint cannot be reached or does
+	// not keep a connection for MaxBackoff. A connection that holds is not left for one
+	// that comes before it; after its end the link begins with Endpoint again.
+	Fallback []string
 
 	// Identity is the ZMQ routing id, 1 to 255 bytes of UTF-8 (the Sentinel decodes
 	// it). No two links may use one identity at the same time.
@@ -67,6 +73,8 @@ type Config struct {
 
 	// Logger gets a line for every change of state; default none.
 	Logger *slog.Logger
+
+	resolver *net.Resolver // of tests
 }
 
 const (
@@ -84,10 +92,18 @@ type (
 )
 
 // complete checks a Config and fills in its defaults.
-func (c Config) complete() (Config, endpoint, error) {
-	to, err := parseEndpoint(c.Endpoint)
-	if err != nil {
-		return c, to, err
+func (c Config) complete() (Config, []endpoint, error) {
+	var to []endpoint
+	for i, text := range append([]string{c.Endpoint}, c.Fallback...) {
+		field := "Endpoint"
+		if i > 0 {
+			field = "Fallback"
+		}
+		e, err := parseEndpoint(text)
+		if err != nil {
+			return c, nil, &ConfigError{field, err.Error()}
+		}
+		to = append(to, e)
 	}
 	switch {
 	case c.Identity == "":

@@ -12,6 +12,7 @@ import (
 
 // endpoint is a ZeroMQ endpoint in the terms of package net.
 type endpoint struct {
+	text    string // as it was given
 	network string // "tcp" or "unix"
 	address string
 }
@@ -21,7 +22,7 @@ const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 func parseEndpoint(text string) (endpoint, error) {
 	bad := func(format string, args ...any) (endpoint, error) {
-		return endpoint{}, &ConfigError{"Endpoint", fmt.Sprintf("%q %s", text, fmt.Sprintf(format, args...))}
+		return endpoint{}, fmt.Errorf("%q %s", text, fmt.Sprintf(format, args...))
 	}
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {
@@ -39,7 +40,7 @@ func parseEndpoint(text string) (endpoint, error) {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return bad("has no port between 1 and 65535")
 		}
-		return endpoint{"tcp", rest}, nil
+		return endpoint{text, "tcp", rest}, nil
 	case "ipc":
 		if rest == "" {
 			return bad("has no path")
@@ -47,7 +48,7 @@ func parseEndpoint(text string) (endpoint, error) {
 		if len(rest) > maxSocketPath {
 			return bad("has a path of %d bytes; this system allows %d for a socket", len(rest), maxSocketPath)
 		}
-		return endpoint{"unix", rest}, nil
+		return endpoint{text, "unix", rest}, nil
 	}
 	return bad("has an unknown scheme; tcp and ipc are known")
 }
@@ -56,7 +57,8 @@ func parseEndpoint(text string) (endpoint, error) {
 // gone: a second net below the heartbeats.
 func (e endpoint) dial(ctx context.Context, c Config) (net.Conn, error) {
 	dialer := net.Dialer{
-		Timeout: c.DialTimeout,
+		Timeout:  c.DialTimeout,
+		Resolver: c.resolver,
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable:   true,
 			Idle:     max(c.HeartbeatInterval, time.Second),

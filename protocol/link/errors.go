@@ -10,11 +10,12 @@ import (
 // Why a connection ended: [Down.Reason] is one of these, or wraps one, or is an
 // error of the network.
 var (
-	ErrPeerClosed   = zmtp.ErrPeerClosed   // the peer sent its FIN
-	ErrPeerSilent   = zmtp.ErrPeerSilent   // no byte for two heartbeat intervals
-	ErrWriteStalled = zmtp.ErrWriteStalled // the socket took no byte for Config.WriteStall
-	ErrInterrupted  = zmtp.ErrInterrupted  // a Send's context ended in the middle of its message
-	ErrStopped      = zmtp.ErrStopped      // Run's context ended
+	ErrPeerClosed   = zmtp.ErrPeerClosed                        // the peer sent its FIN
+	ErrPeerSilent   = zmtp.ErrPeerSilent                        // no byte for two heartbeat intervals
+	ErrWriteStalled = zmtp.ErrWriteStalled                      // the socket took no byte for Config.WriteStall
+	ErrInterrupted  = zmtp.ErrInterrupted                       // a Send's context ended in the middle of its message
+	ErrStopped      = zmtp.ErrStopped                           // Run's context ended
+	ErrGivenUp      = errors.New("the connection was given up") // by Close, with the caller's reason
 )
 
 // What a peer did wrong, in [Down.Reason] and [Status.LastError].

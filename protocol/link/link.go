@@ -15,7 +15,7 @@ import (
 // and drain [Link.Events].
 type Link struct {
 	config  Config
-	to      endpoint
+	to      []endpoint
 	events  chan Event
 	inbox   *inbox
 	running atomic.Bool
@@ -40,9 +40,10 @@ func New(config Config) (*Link, error) {
 	return &Link{
 		config: config,
 		to:     to,
-		events: make(chan Event, 1),
+		events: make(chan Event),
 		inbox:  newInbox(),
-		status: Status{State: StateIdle, Endpoint: config.Endpoint, Identity: config.Identity, Since: time.Now()},
+		status: Status{State: StateIdle, Endpoint: config.Endpoint, Identity: config.Identity,
+			Since: time.Now(), Reasons: map[Kind]uint64{}},
 	}, nil
 }
 
@@ -66,7 +67,7 @@ func (l *Link) Run(ctx context.Context) error {
 	}()
 
 	number := l.config.FirstConnection
-	pause := newPause(l.config)
+	pause := newPause(l.config, len(l.to))
 	suspect := l.config.Suspect
 	if suspect && wait(ctx, settleAfterCrash) != nil {
 		return nil
@@ -76,7 +77,7 @@ func (l *Link) Run(ctx context.Context) error {
 		if l.inbox.waitForRoom(ctx) != nil {
 			return nil
 		}
-		result, err := l.attempt(ctx, number, suspect)
+		result, err := l.attempt(ctx, l.to[pause.at], number, suspect)
 		if ctx.Err() != nil {
 			if result.up > 0 {
 				// The peer gives no sign when its application thread has let go of
@@ -89,14 +90,16 @@ func (l *Link) Run(ctx context.Context) error {
 			number++
 			suspect = suspect && !result.heard && !errors.Is(err, errMadeAnew)
 		}
+		endpoint, kind := l.to[pause.at].text, KindOf(err)
 		delay := pause.after(result)
 		l.note(func(s *Status) {
 			s.State = StateWaiting
+			s.Reasons[kind]++
 			s.NextDial = time.Now().Add(delay)
 			s.Failures = uint64(pause.failures)
 			s.LastError = err
 		})
-		l.config.Logger.Warn("link down", "endpoint", l.config.Endpoint, "reason", err,
+		l.config.Logger.Warn("link down", "endpoint", endpoint, "kind", string(kind), "reason", err,
 			"failures", pause.failures, "next_dial_in", delay.Round(time.Millisecond))
 		if wait(ctx, delay) != nil {
 			return nil
@@ -117,12 +120,13 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 // attempt dials once and serves the connection, if there is one, to its end.
-func (l *Link) attempt(ctx context.Context, number uint64, suspect bool) (outcome, error) {
+func (l *Link) attempt(ctx context.Context, to endpoint, number uint64, suspect bool) (outcome, error) {
 	l.note(func(s *Status) {
 		s.State = StateDialing
+		s.Endpoint = to.text
 		s.Attempts++
 	})
-	socket, err := l.to.dial(ctx, l.config)
+	socket, err := to.dial(ctx, l.config)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -132,10 +136,10 @@ func (l *Link) attempt(ctx context.Context, number uint64, suspect bool) (outcom
 		var failed *HandshakeError
 		return outcome{taken: errors.As(err, &failed) && failed.Announced}, err
 	}
-	return l.serve(ctx, number, conn, suspect)
+	return l.serve(ctx, to, number, conn, suspect)
 }
 
-func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn, suspect bool) (outcome, error) {
+func (l *Link) serve(ctx context.Context, to endpoint, number uint64, conn *zmtp.Conn, suspect bool) (outcome, error) {
 	began := time.Now()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -155,15 +159,13 @@ func (l *Link) serve(ctx context.Context, number uint64, conn *zmtp.Conn, suspec
 		s.Connection = number
 	})
 	l.inbox.put(Up{number})
-	l.config.Logger.Info("link up", "endpoint", l.config.Endpoint, "connection", number)
+	l.config.Logger.Info("link up", "endpoint", to.text, "connection", number)
 
 	reason := conn.Serve(ctx, func(frames [][]byte) error {
 		heard.Store(true)
-		if err := l.inbox.waitForRoom(ctx); err != nil {
-			return err
-		}
 		l.inbox.put(Received{number, frames, conn.Echoed()})
-		return nil
+		// Memory is taken for the next message when there is room for it.
+		return l.inbox.waitForRoom(ctx)
 	})
 
 	if errors.Is(context.Cause(ctx), errMadeAnew) {
@@ -211,7 +213,17 @@ func (l *Link) Send(ctx context.Context, number uint64, frames [][]byte) error {
 		return &NotConnectedError{Connection: number}
 	}
 	if err != nil {
-		return fmt.Errorf("send to %s on connection %d: %w", l.config.Endpoint, number, err)
+		return fmt.Errorf("send on connection %d: %w", number, err)
 	}
 	return nil
+}
+
+// Close gives up exactly the given connection, for a reason that the consumer has: a
+// peer that talks nonsense, say. Its Down follows, with a reason that is ErrGivenUp
+// and the caller's, and then the link dials again as after any failure. It does
+// nothing when that connection is not up.
+func (l *Link) Close(number uint64, reason error) {
+	if c := l.current.Load(); c != nil && c.number == number {
+		c.conn.Abort(fmt.Errorf("%w: %w", ErrGivenUp, reason))
+	}
 }

@@ -22,16 +22,18 @@ const settle = 100 * time.Millisecond
 // dial is for.
 const settleAfterCrash = 500 * time.Millisecond
 
-// pause decides how long to wait before the next dial.
+// pause decides which endpoint is dialled next, and how long to wait before.
 type pause struct {
 	min, max time.Duration
 	ttl      time.Duration // that our PINGs carry
 	failures int           // in a row
+	at       int           // the number of the endpoint to dial, or that was dialled
+	of       int           // how many endpoints there are
 	random   func() float64
 }
 
-func newPause(c Config) *pause {
-	return &pause{min: c.MinBackoff, max: c.MaxBackoff, ttl: c.options().TTL(), random: rand.Float64}
+func newPause(c Config, endpoints int) *pause {
+	return &pause{min: c.MinBackoff, max: c.MaxBackoff, ttl: c.options().TTL(), of: endpoints, random: rand.Float64}
 }
 
 // outcome is how an attempt ended, in the terms that matter here.
@@ -42,14 +44,20 @@ type outcome struct {
 	anew  bool          // we ended it, to make it anew
 }
 
-// after gives the wait: the back-off, and at least until the peer must have let
-// go of our identity.
+// after chooses the next endpoint and gives the wait: the back-off, and at least
+// until the peer must have let go of our identity. That holds for every endpoint:
+// two of them may be two ways to one peer.
+//
+// An endpoint that cannot be reached, or did not keep its connection for the longest
+// back-off, is followed by the next one. Behind a connection that was stable, and
+// behind the last endpoint, comes the first. The back-off grows with every round.
 func (p *pause) after(o outcome) time.Duration {
+	next := (p.at + 1) % p.of
 	if o.up >= p.max {
-		p.failures = 0
+		p.failures, next = 0, 0
 	}
 	wait := p.min
-	for range p.failures {
+	for range p.failures / p.of {
 		if wait >= p.max/2 {
 			wait = p.max
 			break
@@ -62,10 +70,11 @@ func (p *pause) after(o outcome) time.Duration {
 		wait = max(wait, settle)
 	}
 	if o.anew {
-		p.failures, wait = 0, settleAfterCrash
+		p.failures, wait, next = 0, settleAfterCrash, p.at
 	}
 	if o.taken {
 		wait = max(wait, p.ttl+takenMargin)
 	}
+	p.at = next
 	return wait
 }

@@ -1,6 +1,9 @@
 package link
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // State is what a link is doing.
 type State string
@@ -18,7 +21,7 @@ const (
 // Status is a view of a link, for display. It is out of date when it is read.
 type Status struct {
 	State      State
-	Endpoint   string
+	Endpoint   string // that is up, or dialled, or was last
 	Identity   string
 	Connection uint64    // that is up, 0 when none is
 	Since      time.Time // when State began
@@ -26,6 +29,9 @@ type Status struct {
 	Attempts   uint64    // dials since Run was called
 	Failures   uint64    // ends and failed dials since the last stable connection
 	LastError  error     // of the last end or failed dial, nil before one
+
+	// Reasons counts the ends and failed dials since Run was called, by their kind.
+	Reasons map[Kind]uint64
 
 	BytesIn, BytesOut uint64        // of all connections, framing included
 	LastHeard         time.Time     // of the last byte on the open connection
@@ -37,6 +43,7 @@ func (l *Link) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.status
+	s.Reasons = maps.Clone(s.Reasons)
 	if c := l.current.Load(); c != nil {
 		stats := c.conn.Stats()
 		s.BytesIn += stats.BytesIn

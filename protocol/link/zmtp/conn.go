@@ -295,6 +295,9 @@ func (c *Conn) isEnding() bool {
 // close lets go of the socket; what it took so far is still sent.
 func (c *Conn) close(reason error) error { return c.end(reason, c.socket.Close) }
 
+// Abort ends the connection at once, for a reason of the caller's.
+func (c *Conn) Abort(reason error) { _ = c.abort(reason) }
+
 // abort lets go of the socket with a reset and drops what it has not sent: bytes
 // that trickle out later could only confuse a peer that has us down as gone.
 func (c *Conn) abort(reason error) error {
