@@ -19,7 +19,7 @@ import (
 // flags, variables, `casparian-worker config` and the README's table (a test
 // compares them) all come from here.
 type Config struct {
-	Connect     string `envconfig:"CONNECT" flag:"connect" help:"Sentinel's address, tcp://HOST:PORT or ipc://PATH"`
+	Connect     List   `envconfig:"CONNECT" flag:"connect" help:"Sentinel's address, tcp://HOST:PORT or ipc://PATH; several, a,b,c, are tried in order"`
 	Plugins     List   `envconfig:"PLUGINS" flag:"plugins" help:"plugin names to take jobs for, a,b,c: the Sentinel matches them literally"`
 	Output      string `envconfig:"OUTPUT" flag:"output" default:"~/.casparian_flow/output" help:"root folder of the output"`
 	StateDir    string `envconfig:"STATE_DIR" flag:"state-dir" default:"~/.casparian_flow/worker" help:"folder of the journal; one worker at a time"`
@@ -28,6 +28,14 @@ type Config struct {
 	Concurrency int    `envconfig:"CONCURRENCY" flag:"concurrency" default:"0" help:"jobs to run at once; 0: one for each core"`
 	Lanes       int    `envconfig:"LANES" flag:"lanes" default:"0" help:"connections to the Sentinel, each of which is given one job at a time; 0: as many as jobs may run at once"`
 	ForgetLanes Switch `envconfig:"FORGET_LANES" flag:"forget-lanes" default:"false" help:"stop serving lanes of earlier starts beyond --lanes: only when the Sentinel was started anew since"`
+
+	CurveServerKey  string `envconfig:"CURVE_SERVER_KEY" flag:"curve-server-key" help:"public key of the Sentinel (Z85): the link is encrypted, and no other Sentinel is talked to"`
+	CurveSecretFile string `envconfig:"CURVE_SECRET_KEY_FILE" flag:"curve-secret-key-file" help:"file with the worker's secret key (Z85), from 'keys generate'; with no secret key one is made for each run"`
+	CurveSecret     Secret `envconfig:"CURVE_SECRET_KEY" help:"the secret key itself, instead of a file"`
+	RequireCurve    Switch `envconfig:"REQUIRE_CURVE" flag:"require-curve" default:"false" help:"refuse to start when the link leaves this machine without CURVE"`
+	PlainUsername   string `envconfig:"PLAIN_USERNAME" flag:"plain-username" help:"name for the PLAIN mechanism, which encrypts nothing"`
+	PlainFile       string `envconfig:"PLAIN_PASSWORD_FILE" flag:"plain-password-file" help:"file with the password for PLAIN"`
+	PlainPassword   Secret `envconfig:"PLAIN_PASSWORD" help:"the password itself, instead of a file"`
 
 	UV         string `envconfig:"UV" flag:"uv" help:"uv executable that builds environments; empty: the one on PATH"`
 	Python     string `envconfig:"PYTHON" flag:"python" help:"interpreter of the environment 'system'; empty: python3 on PATH"`
@@ -63,19 +71,23 @@ type Config struct {
 
 // OptionError names an option whose value cannot be used.
 type OptionError struct {
-	Flag   string // without dashes
+	Flag   string // without dashes, or the variable of an option that has no flag
 	Value  string
 	Reason string
 }
 
 func (e *OptionError) Error() string {
+	if strings.HasPrefix(e.Flag, envPrefix) {
+		return fmt.Sprintf("%s: %s", e.Flag, e.Reason) // a secret: its value is not shown
+	}
 	return fmt.Sprintf("--%s (%s): %q: %s", e.Flag, VariableOf(e.Flag), e.Value, e.Reason)
 }
 
 // Resolve puts in place what depends on the machine: the home folder, absolute
 // paths, the number of cores. Call it before Check.
 func (c *Config) Resolve() error {
-	for flag, dir := range map[string]*string{"output": &c.Output, "state-dir": &c.StateDir, "venvs-dir": &c.VenvsDir, "guest-shim": &c.GuestShim} {
+	for flag, dir := range map[string]*string{"output": &c.Output, "state-dir": &c.StateDir, "venvs-dir": &c.VenvsDir, "guest-shim": &c.GuestShim,
+		"curve-secret-key-file": &c.CurveSecretFile, "plain-password-file": &c.PlainFile} {
 		if *dir == "" {
 			continue
 		}
@@ -108,8 +120,16 @@ func expand(path string) (string, error) {
 // Check refuses values that cannot work, naming the option.
 func (c *Config) Check() error {
 	refuse := func(flag, value, reason string) error { return &OptionError{flag, value, reason} }
-	if err := checkEndpoint(c.Connect); err != nil {
-		return refuse("connect", c.Connect, err.Error())
+	if len(c.Connect) == 0 {
+		return refuse("connect", "", "is missing: "+wantAddress)
+	}
+	for _, address := range c.Connect {
+		if err := checkEndpoint(address); err != nil {
+			return refuse("connect", address, err.Error())
+		}
+	}
+	if err := c.checkSecurity(); err != nil {
+		return err
 	}
 	for _, name := range c.Plugins {
 		if strings.Contains(name, "*") {
@@ -202,26 +222,24 @@ func oneOf(value string, legal ...string) bool {
 	return false
 }
 
+const wantAddress = "give the Sentinel's address, for example tcp://127.0.0.1:5555"
+
 func checkEndpoint(endpoint string) error {
-	const want = "give the Sentinel's address, for example tcp://127.0.0.1:5555"
-	if endpoint == "" {
-		return errors.New("is missing: " + want)
-	}
 	u, err := url.Parse(endpoint)
 	if err != nil {
-		return errors.New(want)
+		return errors.New(wantAddress)
 	}
 	switch u.Scheme {
 	case "tcp":
 		if u.Hostname() == "" || u.Port() == "" || u.Hostname() == "*" || strings.Trim(u.Path, "/") != "" {
-			return errors.New(want)
+			return errors.New(wantAddress)
 		}
 	case "ipc":
 		if u.Host == "" && u.Path == "" {
 			return errors.New("give a socket's path, for example ipc:///run/sentinel.sock")
 		}
 	default:
-		return errors.New("begins with neither tcp:// nor ipc://: " + want)
+		return errors.New("begins with neither tcp:// nor ipc://: " + wantAddress)
 	}
 	return nil
 }

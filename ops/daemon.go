@@ -104,6 +104,10 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	sinks := sink.NewRegistry()
 	sinks.Register(parquet.Scheme, files)
 
+	curve, plain, err := config.credentials()
+	if err != nil {
+		return err
+	}
 	before := d.journal.State()
 	started := []journal.Event{journal.WorkerStarted{WorkerID: d.ID, Version: version, PID: os.Getpid()}}
 	lanes, news := planLanes(config, before, log)
@@ -112,7 +116,8 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	for lane := range lanes {
 		identity := laneIdentity(d.ID, lane)
 		links = append(links, link.Config{
-			Endpoint: config.Connect, Identity: identity, MaxMessage: int64(config.MaxMessage),
+			Endpoint: config.Connect[0], Fallback: config.Connect[1:], Identity: identity,
+			Curve: curve, Plain: plain, MaxMessage: int64(config.MaxMessage),
 			HeartbeatInterval: time.Duration(config.Heartbeat), Logger: log.With("lane", identity),
 			Echo: true, // tells a DISPATCH that crosses a receipt from one that asks again
 			// No connection number is used twice under one journal: ReceiptSent names one.
@@ -124,7 +129,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 		Links: links, Plugins: config.Plugins, Heartbeat: time.Duration(config.Heartbeat), Logger: log,
 	})
 	if err != nil {
-		return &OptionError{"connect", config.Connect, err.Error()}
+		return &OptionError{"connect", config.Connect.String(), err.Error()}
 	}
 	builder := actors.NewEnvironments(d.environments, d.host, d.journal, log)
 	runner := actors.NewRunner(d.host, d.environments, d.journal, config.Concurrency)

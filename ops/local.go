@@ -87,8 +87,11 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 		}
 	}()
 	name := pluginName(l.Plugin)
-	config.Connect, config.Plugins = server.Endpoint(), List{name}
+	config.Connect, config.Plugins = List{server.Endpoint()}, List{name}
 	config.Lanes = 1 // the embedded Sentinel does not wait for one job to give the next
+	// The embedded Sentinel listens on this machine and asks for no credentials.
+	config.CurveServerKey, config.CurveSecretFile, config.CurveSecret, config.RequireCurve = "", "", "", false
+	config.PlainUsername, config.PlainFile, config.PlainPassword = "", "", ""
 	if config.WorkerID == "" {
 		config.WorkerID = "local"
 	}

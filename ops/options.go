@@ -16,17 +16,17 @@ const envPrefix = "CASPARIAN"
 
 // Option is one option of the daemon, and where its value comes from.
 type Option struct {
-	Flag     string // without dashes
+	Flag     string // without dashes; "" for a secret, which has a variable only
 	Variable string
 	Default  string
 	Help     string
 	Origin   string // "default", "variable NAME" or "flag --name"
 }
 
-// Value gives an option's value as it would be written, "" for an unknown flag.
-func (c *Config) Value(flag string) string {
+// Value gives an option's value as it would be written, "" for an unknown variable.
+func (c *Config) Value(variable string) string {
 	for field, value := range reflect.ValueOf(c).Elem().Fields() {
-		if field.Tag.Get("flag") == flag {
+		if envPrefix+"_"+field.Tag.Get("envconfig") == variable {
 			return valueOf(value).String()
 		}
 	}
@@ -50,7 +50,7 @@ func Bind(flags *pflag.FlagSet, config *Config, only ...string) {
 	v := reflect.ValueOf(config).Elem()
 	for field, value := range v.Fields() {
 		name := field.Tag.Get("flag")
-		if len(only) > 0 && !oneOf(name, only...) {
+		if name == "" || len(only) > 0 && !oneOf(name, only...) {
 			continue
 		}
 		target := valueOf(value)
@@ -102,7 +102,7 @@ func Load(flags *pflag.FlagSet, config *Config) ([]Option, error) {
 		if _, set := os.LookupEnv(o.Variable); set {
 			o.Origin = "variable " + o.Variable
 		}
-		if text, ok := given[o.Flag]; ok {
+		if text, ok := given[o.Flag]; ok && o.Flag != "" {
 			if err := valueOf(value).Set(text); err != nil {
 				return nil, &OptionError{o.Flag, text, err.Error()}
 			}

@@ -45,7 +45,7 @@ func TestFlagBeatsVariableBeatsDefault(t *testing.T) {
 		"venvs-max":     {"1.5GiB", "variable CASPARIAN_VENVS_MAX"},
 		"compression":   {"snappy", "default"},
 	} {
-		if got := config.Value(flag); got != want.value || origins[flag] != want.origin {
+		if got := config.Value(VariableOf(flag)); got != want.value || origins[flag] != want.origin {
 			t.Errorf("%s = %q by %q, want %q by %q", flag, got, origins[flag], want.value, want.origin)
 		}
 	}
@@ -58,7 +58,7 @@ func TestWrongValuesAreRefusedByName(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"--connect", ""}, {"--connect", "127.0.0.1:5555"}, {"--connect", "tcp://*:5555"}, {"--connect", "tcp://host"},
-		{"--connect", "http://host:1"}, {"--connect", "ipc://"}, {"--plugins", "a,*"}, {"--concurrency", "-1"},
+		{"--connect", "http://host:1"}, {"--connect", "ipc://"}, {"--connect", "tcp://127.0.0.1:5555,host"}, {"--plugins", "a,*"}, {"--concurrency", "-1"},
 		{"--concurrency", "many"}, {"--output", file}, {"--state-dir", file}, {"--worker-id", strings.Repeat("x", 256)},
 		{"--compression", "brotli"}, {"--row-group-rows", "0"}, {"--row-group-bytes", "1KiB"}, {"--max-frame", "1"},
 		{"--max-frame", "5GiB"}, {"--venvs-max", "-1"}, {"--venvs-max", "much"}, {"--heartbeat", "0"}, {"--heartbeat", "5"},
@@ -134,7 +134,11 @@ func TestTheReadmeNamesEveryOption(t *testing.T) {
 		if o.Default != "" {
 			def = "`" + o.Default + "`"
 		}
-		if row := "| `--" + o.Flag + "` | `" + o.Variable + "` | " + def + " | " + o.Help + " |"; !strings.Contains(string(readme), row+"\n") {
+		flag := "–"
+		if o.Flag != "" {
+			flag = "`--" + o.Flag + "`"
+		}
+		if row := "| " + flag + " | `" + o.Variable + "` | " + def + " | " + o.Help + " |"; !strings.Contains(string(readme), row+"\n") {
 			t.Errorf("missing or out of date in README.md:\n%s", row)
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/actors"
@@ -65,15 +67,19 @@ func laneStatus(s actors.LaneStatus) LaneStatus {
 // LinkStatus is a lane's connection to the Sentinel.
 type LinkStatus struct {
 	State     string        `json:"state"`
+	Endpoint  string        `json:"endpoint"` // that is up, or dialled, or was last
 	Since     time.Time     `json:"since"`
 	NextDial  time.Time     `json:"next_dial,omitzero"`
 	Failures  uint64        `json:"failures"`
 	LastError string        `json:"last_error,omitempty"`
 	RTT       time.Duration `json:"rtt_ns,omitempty"`
+
+	// Reasons counts, by kind, why connections ended or did not come up.
+	Reasons map[link.Kind]uint64 `json:"reasons"`
 }
 
 func linkStatus(s link.Status) LinkStatus {
-	l := LinkStatus{State: string(s.State), Since: s.Since, NextDial: s.NextDial, Failures: s.Failures, RTT: s.RTT}
+	l := LinkStatus{State: string(s.State), Endpoint: s.Endpoint, Reasons: s.Reasons, Since: s.Since, NextDial: s.NextDial, Failures: s.Failures, RTT: s.RTT}
 	if s.LastError != nil {
 		l.LastError = s.LastError.Error()
 	}
@@ -88,6 +94,13 @@ func (l LinkStatus) String() string {
 	}
 	if l.LastError != "" && l.Failures > 0 {
 		line += fmt.Sprintf(", %s, the last: %s", plural(int(l.Failures), "failure"), l.LastError)
+	}
+	if len(l.Reasons) > 0 {
+		var counts []string
+		for _, kind := range slices.Sorted(maps.Keys(l.Reasons)) {
+			counts = append(counts, fmt.Sprintf("%s %d", kind, l.Reasons[kind]))
+		}
+		line += fmt.Sprintf("; since the start: %s", strings.Join(counts, ", "))
 	}
 	return line
 }
@@ -104,7 +117,7 @@ type JobStatus struct {
 func (d *Daemon) Status() Status {
 	state := d.journal.State()
 	s := Status{
-		WorkerID: d.ID, PID: os.Getpid(), Since: d.started, Connect: d.config.Connect,
+		WorkerID: d.ID, PID: os.Getpid(), Since: d.started, Connect: d.config.Connect.String(),
 		Plugins: d.config.Plugins, Events: state.Events,
 		Skipped: d.sentinel.Skipped(), Running: []JobStatus{}, Warm: d.host.Warm(),
 	}

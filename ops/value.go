@@ -133,6 +133,21 @@ func (s *Switch) Decode(text string) error { return s.Set(text) }
 func (s *Switch) Type() string             { return "switch" }
 func (s Switch) String() string            { return strconv.FormatBool(bool(s)) }
 
+// Secret is a text that is never shown. It has a variable and no flag: other users
+// of the machine can see the flags of a process.
+type Secret string
+
+func (s *Secret) Set(text string) error    { *s = Secret(strings.TrimSpace(text)); return nil }
+func (s *Secret) Decode(text string) error { return s.Set(text) }
+func (s *Secret) Type() string             { return "secret" }
+
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(hidden)"
+}
+
 // number and text give plain fields the same form as the types above.
 type number[T int | int64] struct{ to *T }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
@@ -25,17 +26,13 @@ func configCommand() *cobra.Command {
 			}
 			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, o := range options {
-				value := config.Value(o.Flag)
-				if value == "" {
-					value = "-"
-				}
-				fmt.Fprintf(table, "%s\t%s\t%s\n", o.Flag, value, o.Origin)
+				fmt.Fprintf(table, "%s\t%s\t%s\n", cmp.Or(o.Flag, o.Variable), cmp.Or(config.Value(o.Variable), "-"), o.Origin)
 			}
 			if err := table.Flush(); err != nil {
 				return err
 			}
-			if config.Connect == "" {
-				config.Connect = "tcp://127.0.0.1:5555" // not given is not wrong here
+			if len(config.Connect) == 0 {
+				config.Connect = ops.List{"tcp://127.0.0.1:5555"} // not given is not wrong here
 			}
 			return config.Check()
 		},

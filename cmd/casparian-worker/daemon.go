@@ -26,8 +26,11 @@ func daemon(ctx context.Context, config ops.Config, stderr io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, worker.Close()) }()
-	log.Info("casparian-worker", "version", version, "id", worker.ID, "connect", config.Connect,
+	log.Info("casparian-worker", "version", version, "id", worker.ID, "connect", config.Connect.String(),
 		"plugins", config.Plugins.String(), "concurrency", config.Concurrency, "lanes", config.Lanes, "output", config.Output, "state", config.StateDir)
+	if exposed := config.Exposed(); exposed != "" {
+		log.Warn(exposed)
+	}
 	if len(config.Plugins) == 0 {
 		log.Warn("no plugins are listed, so the Sentinel will give this worker no job: " +
 			"name them with --plugins or CASPARIAN_PLUGINS")

@@ -97,7 +97,8 @@ Each flag has a variable, named in brackets; a flag beats its variable.
 	ops.Bind(root.Flags(), &config)
 	root.Flags().StringVar(&profile, "profile", "", "folder for CPU and heap profiles of this run")
 	_ = root.Flags().MarkHidden("profile") // for those who work on the worker: make profile
-	root.AddCommand(localCommand(), journalCommand(), statusCommand(), configCommand(), versionCommand())
+	root.AddCommand(localCommand(), journalCommand(), statusCommand(), configCommand(),
+		doctorCommand(), keysCommand(), versionCommand())
 	return root
 }
 

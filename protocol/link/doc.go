@@ -18,10 +18,13 @@
 //   - A peer from which no byte came for two heartbeat intervals is given up, also
 //     when the network swallows everything, also when the peer is only frozen. The
 //     PINGs of a libzmq peer are answered.
+//   - With CURVE everything is encrypted, and a peer that has not got the secret of the
+//     server's key that was given learns nothing of us: no identity, no key, no message.
 //   - What a peer can cost is bounded: the size and the frames of a message, before
 //     memory is taken for them; the time of a handshake; the time without progress
-//     of a write; the messages waiting for the consumer. Garbage ends the connection
-//     with a reason.
+//     of a write; the messages waiting for the consumer. Garbage, lies and boxes that
+//     were tampered with end the connection with a typed reason, which is logged and
+//     counted by its [Kind] in [Status.Reasons].
 //   - When Run returns, no goroutine and no descriptor is left.
 //
 // # What it cannot
@@ -38,6 +41,15 @@
 //     message takes on the network will break the connection: ZMTP cannot put a PING
 //     into a message.
 //
+// # Several endpoints
+//
+// [Config.Fallback] are endpoints to go on with when Config.Endpoint cannot be reached,
+// or does not keep a connection for MaxBackoff. They are tried in order, round and
+// round, and the back-off grows with every round. A connection that holds is never left
+// for an endpoint further up: moving costs more than it gains, and a peer that comes
+// and goes would shake the link with it. Only when it ends anyway, and had been stable,
+// the link begins with the first again.
+//
 // # The identity that is still taken
 //
 // A ROUTER without ZMQ_ROUTER_HANDOVER ignores a second connection under an identity
@@ -50,6 +62,7 @@
 //     the peer's application thread time to note it.
 //   - After any other end (silence, reset, stalled write, broken protocol) the link
 //     waits for the TTL of its last PING, two heartbeat intervals, and a second.
+//     That goes for the next endpoint, too, which may be another way to the same peer.
 //     libzmq drops a connection on which nothing came for the TTL, and frees the
 //     identity. It stops that clock with every other frame, so a PING follows right
 //     behind our messages, at most every 100 ms.
