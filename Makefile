@@ -118,7 +118,7 @@ drill: tools ## kill the worker at many moments, DRILLS times over, cut the powe
 # Rust's writer takes part where there is a cargo. BENCHFLAGS=-repetitions=21
 # takes longer and is steadier.
 .PHONY: bench
-bench: workerbench ## measure the worker, and the Parquet encoder beside others, into docs/benchmarks.md
+bench: workerbench linkbench ## measure the worker, the link, and the Parquet encoder beside others, into docs/benchmarks.md
 	@$(GO) build -o bin/encoderbench/encoderbench ./integration/encoderbench
 	bin/encoderbench/encoderbench -python $(TOOLS)/bin/python -document docs/benchmarks.md $(BENCHFLAGS)
 
@@ -128,6 +128,12 @@ bench: workerbench ## measure the worker, and the Parquet encoder beside others,
 workerbench: build tools ## measure the whole worker beside a plain one and the floor, into docs/benchmarks.md
 	@$(GO) build -o bin/workerbench ./integration/workerbench
 	bin/workerbench -python $(TOOLS)/bin/python -document docs/benchmarks.md -chart docs/benchmarks.svg $(WORKERBENCHFLAGS)
+
+# The link. LINKBENCHFLAGS=-repetitions=15 takes longer and is steadier.
+.PHONY: linkbench
+linkbench: tools ## measure the link to libzmq beside pyzmq, into docs/benchmarks.md
+	@$(GO) build -o bin/linkbench ./integration/linkbench
+	bin/linkbench -python $(TOOLS)/bin/python -document docs/benchmarks.md $(LINKBENCHFLAGS)
 
 PROFILES := bin/profiles
 .PHONY: profile

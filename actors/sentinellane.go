@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type sentinelLane struct {
 
 	connection uint64 // that is up and has its IDENTIFY, 0 when none is
 	sent       uint64 // messages sent on it
+	nonsense   int    // messages since the last heartbeat that are none of the protocol
 	dispatches uint64 // received, ever
 	latest     uint64 // job of the last of them
 }
@@ -79,6 +81,7 @@ func (l *sentinelLane) translate(ctx context.Context, linkDone <-chan error) err
 		case events <- first:
 			pending = pending[1:]
 		case <-heartbeat.C:
+			l.nonsense = 0
 			if l.connection != 0 {
 				l.send(ctx, l.connection, 0, l.heartbeat())
 			}
@@ -128,6 +131,10 @@ func (l *sentinelLane) receive(ctx context.Context, r link.Received) SourceEvent
 	message, err := protocol.Decode(r.Frames)
 	if err != nil {
 		l.skipped.Add(1)
+		if l.nonsense++; l.nonsense > maxNonsense {
+			l.link.Close(r.Connection, errNonsense)
+			return nil
+		}
 		l.log.Warn("message from the Sentinel skipped", "reason", err)
 		return l.refuse(r, err)
 	}
@@ -152,6 +159,13 @@ func (l *sentinelLane) receive(ctx context.Context, r link.Received) SourceEvent
 	}
 	return nil
 }
+
+// maxNonsense is how many messages that cannot be read a peer may send between two
+// heartbeats. Each of them is logged; a peer that sends more is no Sentinel, and the
+// connection to it is given up.
+const maxNonsense = 1000
+
+var errNonsense = fmt.Errorf("more than %d messages between two heartbeats cannot be read", maxNonsense)
 
 // refuse keeps a DISPATCH that cannot be read from leaving its job RUNNING for
 // ever in the Sentinel: it becomes a job without content, which fails at once.
