@@ -13,7 +13,7 @@ import (
 )
 
 // within is the deadline of every wait that must succeed.
-const within = 20 * time.Second
+const within = time.Minute
 
 // router is a pyzmq ROUTER in a process of its own.
 type router struct {

@@ -42,7 +42,7 @@ func startSecureRouter(t *testing.T, keys curve.Pair, options map[string]any, cl
 // go there and come back as they were, and heartbeats of both sides keep the link.
 func TestSecuredLinksCarryMessagesBothWays(t *testing.T) {
 	keys, ours := newPair(t), newPair(t)
-	heartbeats := map[string]int{"HEARTBEAT_IVL": 100, "HEARTBEAT_TIMEOUT": 5000, "HEARTBEAT_TTL": 5000}
+	heartbeats := map[string]int{"HEARTBEAT_IVL": 100, "HEARTBEAT_TIMEOUT": 60_000, "HEARTBEAT_TTL": 60_000}
 	for _, c := range []struct {
 		name   string
 		start  func(t *testing.T) *router
@@ -59,6 +59,7 @@ func TestSecuredLinksCarryMessagesBothWays(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			peer := c.start(t)
 			config := quick(peer.endpoint)
+			config.HeartbeatInterval = 30 * time.Second // libzmq is silent while it opens and seals 64 MB
 			c.secure(&config)
 			l := run(t, config)
 			up := l.nextUp()
@@ -138,7 +139,12 @@ func TestNothingIsSentToAnotherServer(t *testing.T) {
 	config := quick(peer.endpoint())
 	config.Curve = &CurveClient{Server: server.Public, Keys: ours}
 	l := run(t, config)
-	got := <-heard
+	var got []byte
+	select {
+	case got = <-heard:
+	case <-time.After(within):
+		t.Fatal("the peer was not dialled")
+	}
 	if len(got) != 64+hello || !strings.HasPrefix(string(got[64:]), "\x04\xc8\x05HELLO") {
 		t.Errorf("the peer got %d bytes: %q", len(got), got)
 	}
