@@ -88,7 +88,7 @@ func linkStatus(s link.Status) LinkStatus {
 
 // String says it in a line.
 func (l LinkStatus) String() string {
-	line := fmt.Sprintf("%s for %s", l.State, time.Since(l.Since).Round(time.Second))
+	line := fmt.Sprintf("%s for %s (%s)", l.State, time.Since(l.Since).Round(time.Second), l.Endpoint)
 	if l.RTT > 0 {
 		line += fmt.Sprintf(", round trip %s", l.RTT.Round(time.Microsecond))
 	}
