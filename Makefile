@@ -156,6 +156,16 @@ manyjobs: build tools ## run MANYJOBS small jobs and see whether anything grows,
 microbench: ## run the Go benchmarks of all packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+# SEED=7 repeats a drill.
+SEED  ?= $(shell date +%s)
+KILLS ?= 500
+.PHONY: rehearse
+rehearse: build tools ## drill every transition and KILLS random moments with the product's own command
+	$(BINARY) drill --python $(TOOLS)/bin/python --every-transition --warm-guests off --seed $(SEED)
+	$(BINARY) drill --python $(TOOLS)/bin/python --kills $(KILLS) --seed $(SEED)
+
+drill: rehearse
+
 .PHONY: clean
 clean: ## remove what was built, and the installed parts
 	rm -rf bin .tools $(DEMO) integration/parquetjava/target

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/bridge"
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/venv"
 )
@@ -105,11 +106,8 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 	}
 	state := c.journal.State()
 	for job := range state.Unfinished() {
-		if job.Guest != nil {
-			left := bridge.Process{PID: job.Guest.PID, StartTime: job.Guest.StartTime, Marker: job.Guest.Marker}
-			if err := bridge.KillTree(left, guestPatience); err != nil {
-				return fmt.Errorf("stop the guest that job %d left behind (pid %d): %w", job.ID, job.Guest.PID, err)
-			}
+		if err := killLeftover(job); err != nil {
+			return err
 		}
 		switch job.Phase {
 		case journal.Running:
@@ -123,6 +121,28 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 			}
 		}
 	}
+	// A job has its result as soon as its guest has said the last word; what the
+	// plugin started may have outlived that.
+	for job := range state.Owed() {
+		if err := killLeftover(job); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killLeftover kills the guest that the process before started for a job, with its
+// tree.
+func killLeftover(job *journal.Job) error {
+	if job.Guest == nil || crashpoint.Broken(crashpoint.OrphanStays) {
+		return nil
+	}
+	crashpoint.Reach(crashpoint.RecoverGuestBefore)
+	left := bridge.Process{PID: job.Guest.PID, StartTime: job.Guest.StartTime, Marker: job.Guest.Marker}
+	if err := bridge.KillTree(left, guestPatience); err != nil {
+		return fmt.Errorf("stop the guest that job %d left behind (pid %d): %w", job.ID, job.Guest.PID, err)
+	}
+	crashpoint.Reach(crashpoint.RecoverGuestAfter)
 	return nil
 }
 
@@ -258,6 +278,10 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 		}
 	}
 	what, accepted := judge(c.journal.State(), e.JobID, e.Spec, meant)
+	if what == ignore && crashpoint.Broken(crashpoint.DuplicateRuns) {
+		job, _ := c.journal.State().Job(e.JobID)
+		what, accepted = accept, journal.JobAccepted{JobID: e.JobID, Generation: job.Generation + 1, Spec: e.Spec, Origin: journal.OriginRetry}
+	}
 	accepted.Lane = e.Lane
 	switch what {
 	case ignore:

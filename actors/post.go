@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
 )
 
@@ -49,8 +50,18 @@ func (c *Coordinator) post() {
 		}
 		letter.Connection = l.exchange.connection
 		l.inPost = true
+		if letter.Receipt != nil && crashpoint.Broken(crashpoint.ReceiptForgotten) {
+			c.forgetReceipt(letter)
+		}
 		c.source.Outbox(l.number) <- letter // has room: inPost was false
 	}
+}
+
+// forgetReceipt is what a worker must not do: it takes a receipt for delivered that
+// has not been sent. See [crashpoint.Broken].
+func (c *Coordinator) forgetReceipt(letter Letter) {
+	_ = c.note(context.Background(), journal.ReceiptSent{JobID: letter.JobID, Generation: letter.Generation, Connection: letter.Connection})
+	_ = c.note(context.Background(), journal.ReceiptConfirmed{JobID: letter.JobID, Generation: letter.Generation, Evidence: "none"})
 }
 
 // nextLetter picks what goes out next on a lane: receipts first, in the order in

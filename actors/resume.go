@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/digest"
@@ -56,6 +57,9 @@ func (s *staging) reopen(ctx context.Context, checkpoint *journal.Checkpoint) er
 			return fmt.Errorf("open the sink of topic %q again: %w", part.Sink.Topic, err)
 		}
 		out.skip, out.durable = part.Rows, &part
+		if crashpoint.Broken(crashpoint.ResumeRepeats) {
+			out.skip = 0
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/protocol"
 	"github.com/casparian-flow/casparian-worker/protocol/link"
@@ -128,6 +129,7 @@ func (l *sentinelLane) heartbeat() protocol.Heartbeat {
 
 // receive turns one message into an event, or answers it here, or skips it.
 func (l *sentinelLane) receive(ctx context.Context, r link.Received) SourceEvent {
+	crashpoint.Reach(crashpoint.LinkReceiveAfter)
 	message, err := protocol.Decode(r.Frames)
 	if err != nil {
 		l.skipped.Add(1)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/journal"
 	"github.com/casparian-flow/casparian-worker/sink"
@@ -107,6 +108,9 @@ func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error)
 		outputs, err = staging.seal(ctx)
 	}
 	if err == nil {
+		if crashpoint.Broken(crashpoint.PublishUnsealed) {
+			_, _ = w.conclude(ctx, a.attempt, staging.targets(), outputs, nil, a.earlier)
+		}
 		sealed := journal.OutputSealed{Attempt: a.attempt, Outputs: outputs, Metrics: staging.metrics(w.now().Sub(began))}
 		if _, err = w.journal.Append(ctx, sealed); err == nil {
 			staging.close() // an open file cannot be renamed on every platform

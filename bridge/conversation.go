@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 )
 
 // handshakeTime is what one connection gets to prove who it is, so that a
@@ -217,6 +219,7 @@ func (g *Guest) sendJob(l *link) error {
 
 // credit counts a version 2 batch against the window, then delivers it.
 func (g *Guest) credit(r received) error {
+	crashpoint.Reach(crashpoint.GuestFrameAfter)
 	g.mu.Lock()
 	unacknowledged := r.serial - g.acknowledged
 	g.arrived = r.serial
@@ -264,7 +267,9 @@ func (g *Guest) Acknowledge(serial uint64) error {
 	_ = l.SetWriteDeadline(time.Now().Add(10 * time.Second))
 	// A guest that has ended reads no acknowledgements, and whoever reads from it
 	// learns why: an error here would only say the same with less.
+	crashpoint.Reach(crashpoint.GuestAckBefore)
 	_ = writeFrame(l.Conn, frameAck, body)
+	crashpoint.Reach(crashpoint.GuestAckAfter)
 	return nil
 }
 

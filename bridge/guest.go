@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 )
 
 // Spec says what a guest is to run.
@@ -122,6 +124,7 @@ func (h *Host) launch(ctx context.Context, spec Spec) (*Guest, error) {
 	if g.listener, err = listen(h.socketDir); err != nil {
 		return nil, &GuestError{Kind: StartFailed, Err: err}
 	}
+	crashpoint.Reach(crashpoint.GuestSocketAfter)
 	pipe, theirs, err := os.Pipe()
 	if err != nil {
 		_ = g.listener.Close()
@@ -129,6 +132,7 @@ func (h *Host) launch(ctx context.Context, spec Spec) (*Guest, error) {
 	}
 	g.pipe = pipe
 	marker := randomName()
+	crashpoint.Reach(crashpoint.GuestStartBefore)
 	g.root, err = h.startRoot(ctx, g, marker, theirs)
 	_ = theirs.Close()
 	if err != nil {
@@ -139,6 +143,7 @@ func (h *Host) launch(ctx context.Context, spec Spec) (*Guest, error) {
 		}
 		return nil, startError(spec, err)
 	}
+	crashpoint.Reach(crashpoint.GuestStartAfter)
 	g.process = Process{PID: g.root.pid(), StartTime: startTime(g.root.pid()), Marker: marker}
 	return g, nil
 }
@@ -324,7 +329,9 @@ func (g *Guest) dismantle(patience time.Duration) (status string) {
 	}
 	byItself := waitFor(g.exited, patience)
 	// The root stays a zombie while its tree is killed: its pid is nobody else's.
+	crashpoint.Reach(crashpoint.GuestEndBefore)
 	err := KillTree(g.process, killTime)
+	crashpoint.Reach(crashpoint.GuestEndAfter)
 	g.root.release()
 	if waitFor(g.exited, killTime) {
 		if ended := g.root.reap(); byItself {

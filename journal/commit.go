@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 )
 
 const (
@@ -269,12 +271,18 @@ func (j *Journal) tryOnce(batch []*request) error {
 		if err == nil && head == j.head {
 			return errNothing
 		}
+		if len(batch[0].blobs) == 0 && crashpoint.Broken(crashpoint.AnswerUncommitted) {
+			j.answerUncommitted(batch, state)
+			batch = nil
+		}
+		crashpoint.Reach(crashpoint.JournalAppendBefore)
 		return err
 	})
 	if err != nil && !errors.Is(err, errNothing) {
 		return err
 	}
 	if err == nil {
+		crashpoint.Reach(crashpoint.JournalAppendAfter)
 		j.head = head
 		j.state.Store(&state)
 		j.commits.Add(1)
@@ -288,6 +296,18 @@ func (j *Journal) tryOnce(batch []*request) error {
 		j.answer(r, r.state, r.rejects)
 	}
 	return nil
+}
+
+// answerUncommitted is what a journal must not do: it answers a batch that is not on
+// the disk yet, and waits until they have acted on it and ask for more. See [crashpoint.Broken].
+func (j *Journal) answerUncommitted(batch []*request, state State) {
+	j.state.Store(&state)
+	for _, r := range batch {
+		j.answer(r, r.state, r.rejects)
+	}
+	for deadline := time.Now().Add(10 * time.Second); len(j.queue) == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // errNothing rolls back a transaction in which nothing was legal.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 )
 
 // createStore makes an empty journal under a temporary name and gives it its own
@@ -27,9 +29,11 @@ func createStore(d *diskCalls, folder string, now time.Time) error {
 	if err != nil {
 		return errors.Join(err, removeIfThere(d, temporary))
 	}
+	crashpoint.Reach(crashpoint.JournalCreateBefore)
 	if err := d.rename(temporary, final); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.JournalCreateAfter)
 	return d.syncFolder(folder)
 }
 

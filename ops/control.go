@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
 )
 
@@ -80,6 +81,7 @@ func ListenControl(stateDir string, daemon *Daemon) (*Control, error) {
 		listener.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
+	crashpoint.Reach(crashpoint.ControlListenAfter)
 	c := &Control{daemon: daemon, path: path, listener: listener, slots: make(chan struct{}, controlClients)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.clients.Go(c.accept)

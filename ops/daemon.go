@@ -79,11 +79,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	}); err != nil {
 		return err
 	}
-	d.environments, err = venv.Open(venv.Config{
-		Owner: d.ID, Dir: config.VenvsDir, UV: config.UV, SystemPython: config.Python,
-		MaxBytes: int64(config.VenvsMax), BuildTimeout: time.Duration(config.BuildLimit), Progress: progress,
-	})
-	if err != nil {
+	if d.environments, err = OpenEnvironments(config, d.ID, progress); err != nil {
 		return err
 	}
 	swept, err := d.environments.Sweep()
@@ -159,6 +155,15 @@ func (d *Daemon) countSync(call disk.Call) error {
 		d.syncs.Add(1)
 	}
 	return nil
+}
+
+// OpenEnvironments opens the folder of environments for an owner; only what was built
+// under that name is ever evicted. progress gets uv's output lines and may be nil.
+func OpenEnvironments(config Config, owner string, progress func(env, line string)) (*venv.Store, error) {
+	return venv.Open(venv.Config{
+		Owner: owner, Dir: config.VenvsDir, UV: config.UV, SystemPython: config.Python,
+		MaxBytes: int64(config.VenvsMax), BuildTimeout: time.Duration(config.BuildLimit), Progress: progress,
+	})
 }
 
 // orNone turns our 0, no limit, into the bridge's.

@@ -7,12 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"sync"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"github.com/casparian-flow/casparian-worker/protocol"
 	"github.com/casparian-flow/casparian-worker/protocol/sentinel"
@@ -142,8 +138,9 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 		}
 		result.Interpreter = environment.Interpreter
 	} else {
-		report(LocalProgress{Note: "resolving " + strings.Join(l.requirements(source), ", ")})
-		lockfile, err := venv.Lock(ctx, config.UV, l.requirements(source), "")
+		requirements := Requirements(l.Requirements, source)
+		report(LocalProgress{Note: "resolving " + strings.Join(requirements, ", ")})
+		lockfile, err := venv.Lock(ctx, config.UV, requirements, "")
 		if err != nil {
 			return result, err
 		}
@@ -159,11 +156,11 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 		}
 		report(LocalProgress{Note: note})
 	}
-	named, err := manifestSinks(ctx, result.Interpreter, source)
+	named, err := ManifestSinks(ctx, result.Interpreter, source)
 	if err != nil {
 		return result, err
 	}
-	dispatch.Sinks = l.sinks(name, named)
+	dispatch.Sinks = Sinks(name, l.Sinks, named)
 	report(LocalProgress{Daemon: daemon})
 	var tickets []*sentinel.Ticket
 	known := uint64(daemon.journal.State().JobCount()) // of earlier runs, when the state is kept
@@ -185,70 +182,9 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 	return result, nil
 }
 
-// pluginName is the file's name, or its folder's where the file is just called
-// plugin.py.
-func pluginName(path string) string {
-	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	if folder := filepath.Base(filepath.Dir(path)); name == "plugin" && folder != "." && folder != string(filepath.Separator) {
-		return folder
-	}
-	return name
-}
-
 func cause(ctx context.Context, err error) error {
 	if why := context.Cause(ctx); why != nil {
 		return why
 	}
 	return err
-}
-
-// sinks are the given ones, those of the plugin's MANIFEST for other topics, and,
-// as a Sentinel does it, one for the topic `output`.
-func (l *Local) sinks(plugin string, manifest []protocol.Sink) []protocol.Sink {
-	sinks := append([]protocol.Sink(nil), l.Sinks...)
-	usual := protocol.Sink{Topic: "output", URI: "parquet://" + plugin + "_output.parquet", Mode: "append"}
-	for _, s := range append(manifest, usual) {
-		if !slices.ContainsFunc(sinks, func(given protocol.Sink) bool { return given.Topic == s.Topic }) {
-			sinks = append(sinks, s)
-		}
-	}
-	return sinks
-}
-
-// requirements are what the environment is built from. The guest needs pyarrow.
-func (l *Local) requirements(source []byte) []string {
-	wanted := l.Requirements
-	if len(wanted) == 0 {
-		wanted = scriptRequirements(source)
-	}
-	if len(wanted) == 0 {
-		wanted = []string{"pandas"}
-	}
-	for _, r := range wanted {
-		if strings.EqualFold(requirementName.FindString(r), "pyarrow") {
-			return wanted
-		}
-	}
-	return append(append([]string(nil), wanted...), "pyarrow")
-}
-
-var (
-	requirementName = regexp.MustCompile(`^[A-Za-z0-9._-]+`)
-	scriptBlock     = regexp.MustCompile(`(?m)^# /// script\s*$((?:\n#(?: .*)?)+?)\n# ///\s*$`)
-	scriptComment   = regexp.MustCompile(`(?m)^# ?`)
-)
-
-// scriptRequirements reads the inline script metadata of a Python file (PEP 723).
-func scriptRequirements(source []byte) []string {
-	block := scriptBlock.FindSubmatch(source)
-	if block == nil {
-		return nil
-	}
-	var metadata struct {
-		Dependencies []string `toml:"dependencies"`
-	}
-	if err := toml.Unmarshal(scriptComment.ReplaceAll(block[1], nil), &metadata); err != nil {
-		return nil
-	}
-	return metadata.Dependencies
 }

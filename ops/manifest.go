@@ -17,9 +17,9 @@ import (
 //go:embed manifest.py
 var manifestScript string
 
-// manifestSinks reads the sinks that a plugin names in its MANIFEST, as a Sentinel
+// ManifestSinks reads the sinks that a plugin names in its MANIFEST, as a Sentinel
 // does when the plugin is deployed.
-func manifestSinks(ctx context.Context, interpreter string, source []byte) ([]protocol.Sink, error) {
+func ManifestSinks(ctx context.Context, interpreter string, source []byte) ([]protocol.Sink, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	command := exec.CommandContext(ctx, interpreter, "-I", "-c", manifestScript)

@@ -9,12 +9,13 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/ops"
 )
 
 // daemon runs the worker until it is told to stop.
 func daemon(ctx context.Context, config ops.Config, stderr io.Writer) (err error) {
-	if err := errors.Join(config.Resolve()); err != nil {
+	if err := errors.Join(crashpoint.Arm(), config.Resolve()); err != nil {
 		return err
 	}
 	if err := config.Check(); err != nil {

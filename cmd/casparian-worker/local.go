@@ -54,12 +54,9 @@ the environment, from --requirements, or from the plugin's own script metadata
 				Plugin: args[0], Inputs: args[1:], Requirements: requirements, System: system,
 				Config: config, Version: version,
 			}
-			for _, s := range sinks {
-				topic, uri, ok := strings.Cut(s, "=")
-				if !ok || topic == "" || uri == "" {
-					return &usageError{fmt.Errorf("--sink %q: give TOPIC=URI, for example daily=parquet://daily.parquet", s)}
-				}
-				local.Sinks = append(local.Sinks, protocol.Sink{Topic: topic, URI: uri, Mode: "append"})
+			var err error
+			if local.Sinks, err = parseSinks(sinks); err != nil {
+				return err
 			}
 			if !verbose && !cmd.Flags().Changed("log-level") {
 				config.LogLevel = "error"
@@ -80,6 +77,19 @@ the environment, from --requirements, or from the plugin's own script metadata
 	state := command.Flags().Lookup("state-dir")
 	state.DefValue, state.Usage = "", "folder to keep the journal in; without it the journal goes when the run is over"
 	return command
+}
+
+// parseSinks reads TOPIC=URI.
+func parseSinks(texts []string) ([]protocol.Sink, error) {
+	var sinks []protocol.Sink
+	for _, s := range texts {
+		topic, uri, ok := strings.Cut(s, "=")
+		if !ok || topic == "" || uri == "" {
+			return nil, &usageError{fmt.Errorf("--sink %q: give TOPIC=URI, for example daily=parquet://daily.parquet", s)}
+		}
+		sinks = append(sinks, protocol.Sink{Topic: topic, URI: uri, Mode: "append"})
+	}
+	return sinks, nil
 }
 
 func runLocal(ctx context.Context, local *ops.Local, stdout, stderr io.Writer) error {

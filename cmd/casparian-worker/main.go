@@ -94,6 +94,7 @@ Each flag has a variable, named in brackets; a flag beats its variable.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.Flags().SortFlags = false
+	root.AddCommand(drillCommand())
 	ops.Bind(root.Flags(), &config)
 	root.Flags().StringVar(&profile, "profile", "", "folder for CPU and heap profiles of this run")
 	_ = root.Flags().MarkHidden("profile") // for those who work on the worker: make profile

@@ -16,9 +16,15 @@ import (
 type progressLine struct {
 	out      io.Writer
 	terminal bool
+	sparing  bool // elsewhere than on a terminal, show passing lines now and then only
+	shown    time.Time
+	writing  sync.Mutex
 	stop     chan struct{}
 	done     sync.WaitGroup
 }
+
+// linesApart is the time between two passing lines where they stay.
+const linesApart = 5 * time.Second
 
 func newProgressLine(out io.Writer) *progressLine {
 	p := &progressLine{out: out, stop: make(chan struct{})}
@@ -40,7 +46,7 @@ func (p *progressLine) hear(step ops.LocalProgress) {
 }
 
 func (p *progressLine) follow(daemon *ops.Daemon) {
-	every := 5 * time.Second
+	every := linesApart
 	if p.terminal {
 		every = 200 * time.Millisecond
 	}
@@ -68,7 +74,13 @@ func (p *progressLine) follow(daemon *ops.Daemon) {
 // show writes a line; a passing one is written over by the next on a terminal.
 func (p *progressLine) show(text string, lasting bool) {
 	text = strings.TrimRight(text, "\r\n ")
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	if !p.terminal {
+		if p.sparing && !lasting && time.Since(p.shown) < linesApart {
+			return
+		}
+		p.shown = time.Now()
 		fmt.Fprintln(p.out, text)
 		return
 	}

@@ -19,6 +19,7 @@ var binaries struct {
 	folder string
 	raced  func() (string, error)
 	plain  func() (string, error)
+	mutant func() (string, error)
 }
 
 // Main runs a package's tests and removes the binaries that they built. Call it
@@ -31,8 +32,9 @@ func Main(m *testing.M, leaked func() error) int {
 	}
 	defer os.RemoveAll(folder)
 	binaries.folder = folder
-	binaries.raced = sync.OnceValues(func() (string, error) { return compile(true) })
-	binaries.plain = sync.OnceValues(func() (string, error) { return compile(false) })
+	binaries.raced = sync.OnceValues(func() (string, error) { return compile(true, "") })
+	binaries.plain = sync.OnceValues(func() (string, error) { return compile(false, "") })
+	binaries.mutant = sync.OnceValues(func() (string, error) { return compile(true, "mutation") })
 
 	status := m.Run()
 	if err := leaked(); err != nil {
@@ -50,6 +52,18 @@ func Binary(t testing.TB, plain bool) string {
 	if plain {
 		build = binaries.plain
 	}
+	return built(t, build)
+}
+
+// Mutant is a worker whose guarantees `drill --break` can break; see package
+// crashpoint.
+func Mutant(t testing.TB) string {
+	t.Helper()
+	return built(t, binaries.mutant)
+}
+
+func built(t testing.TB, build func() (string, error)) string {
+	t.Helper()
 	if build == nil {
 		t.Fatal("harness.Main must run the tests")
 	}
@@ -60,7 +74,7 @@ func Binary(t testing.TB, plain bool) string {
 	return path
 }
 
-func compile(race bool) (string, error) {
+func compile(race bool, tag string) (string, error) {
 	path := filepath.Join(binaries.folder, "casparian-worker")
 	arguments := []string{"build"}
 	environment := os.Environ()
@@ -70,6 +84,10 @@ func compile(race bool) (string, error) {
 	} else {
 		environment = append(environment, "CGO_ENABLED=0")
 		arguments = append(arguments, "-trimpath", "-ldflags", "-s -w") // those of `make build`
+	}
+	if tag != "" {
+		path += "-" + tag
+		arguments = append(arguments, "-tags", tag)
 	}
 	arguments = append(arguments, "-o", path, "github.com/casparian-flow/casparian-worker/cmd/casparian-worker")
 	build := exec.Command("go", arguments...)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/protocol/link/zmtp"
 )
 
@@ -208,7 +209,9 @@ func (l *Link) Send(ctx context.Context, number uint64, frames [][]byte) error {
 	case c.number != number:
 		return &NotConnectedError{Connection: number, Current: c.number}
 	}
+	crashpoint.Reach(crashpoint.LinkSendBefore)
 	err := c.conn.Send(ctx, frames)
+	crashpoint.Reach(crashpoint.LinkSendAfter)
 	if errors.Is(err, zmtp.ErrClosed) {
 		return &NotConnectedError{Connection: number}
 	}

@@ -12,7 +12,8 @@ import (
 // touches it.
 type ledger struct {
 	log          *slog.Logger
-	workers      []*worker // in the order in which they first came
+	heard        func(jobID uint64, payload protocol.Payload) // may be nil
+	workers      []*worker                                    // in the order in which they first came
 	queue        []*job
 	running      map[uint64]*job
 	preparations []*preparation
@@ -111,6 +112,9 @@ func (l *ledger) disconnected(p *peer) {
 
 // received is a message that could be read.
 func (l *ledger) received(p *peer, message protocol.Message) {
+	if l.heard != nil {
+		l.heard(message.JobID, message.Payload)
+	}
 	w := l.worker(p.identity)
 	switch payload := message.Payload.(type) {
 	case protocol.Identify:
@@ -220,6 +224,18 @@ func (l *ledger) abort(id uint64) error {
 		return err
 	}
 	j.worker.peer.send(frames)
+	return nil
+}
+
+func (l *ledger) repeat(id uint64) error {
+	j, found := l.running[id]
+	if !found {
+		return ErrUnknownJob
+	}
+	if j.worker.peer == nil {
+		return ErrNotConnected
+	}
+	j.worker.peer.send(j.frames)
 	return nil
 }
 

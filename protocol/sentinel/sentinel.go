@@ -39,6 +39,9 @@ import (
 type Config struct {
 	Listen string       // tcp://address:port (port 0: a free one) or ipc://path
 	Logger *slog.Logger // default none
+	// Heard is told of every message of a worker before anything is done about it, in
+	// their order. It must not wait. It may be nil.
+	Heard func(jobID uint64, payload protocol.Payload)
 }
 
 // Sentinel gives jobs to the workers that connect to it. Make it with [Listen],
@@ -48,6 +51,7 @@ type Sentinel struct {
 	endpoint string
 	listener net.Listener
 	log      *slog.Logger
+	heard    func(jobID uint64, payload protocol.Payload)
 	running  atomic.Bool
 
 	letters chan func(*ledger) // what Run's goroutine is asked to do
@@ -105,6 +109,7 @@ func Listen(config Config) (*Sentinel, error) {
 		endpoint: scheme + "://" + listener.Addr().String(),
 		listener: listener,
 		log:      log,
+		heard:    config.Heard,
 		letters:  make(chan func(*ledger)),
 		ended:    make(chan struct{}),
 		places:   make(chan struct{}, maxConnections),
@@ -136,6 +141,7 @@ func (s *Sentinel) Run(ctx context.Context) error {
 	defer s.listener.Close()
 
 	book := newLedger(s.log)
+	book.heard = s.heard
 	defer func() {
 		close(s.ended)
 		book.close()
@@ -203,6 +209,21 @@ func (s *Sentinel) Abort(ctx context.Context, jobID uint64) error {
 	}
 	if err != nil {
 		return fmt.Errorf("abort job %d: %w", jobID, err)
+	}
+	return nil
+}
+
+// Repeat gives a running job to its worker again, as a Sentinel does that was
+// restored from a backup, or an operator who lost patience. Errors are
+// ErrUnknownJob, ErrNotConnected, ErrStopped and that of ctx.
+func (s *Sentinel) Repeat(ctx context.Context, jobID uint64) error {
+	answer := make(chan error, 1)
+	err := s.ask(ctx, func(book *ledger) { answer <- book.repeat(jobID) })
+	if err == nil {
+		err = <-answer
+	}
+	if err != nil {
+		return fmt.Errorf("repeat job %d: %w", jobID, err)
 	}
 	return nil
 }

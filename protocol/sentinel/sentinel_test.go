@@ -21,7 +21,12 @@ type serving struct {
 
 func serve(t *testing.T, listen string) *serving {
 	t.Helper()
-	s, err := Listen(Config{Listen: listen})
+	return serveWith(t, Config{Listen: listen})
+}
+
+func serveWith(t *testing.T, config Config) *serving {
+	t.Helper()
+	s, err := Listen(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,4 +372,33 @@ func TestListen(t *testing.T) {
 	w.nextJob(1)
 	w.conclude(1)
 	succeeds(t, ticket, 1)
+}
+
+func TestRepeatGivesAJobToItsWorkerAgain(t *testing.T) {
+	heard := make(chan protocol.OpCode, 64)
+	s := serveWith(t, Config{Listen: "tcp://127.0.0.1:0", Heard: func(_ uint64, payload protocol.Payload) { heard <- payload.Op() }})
+	if err := s.Repeat(t.Context(), 1); !errors.Is(err, ErrUnknownJob) {
+		t.Errorf("got %v", err)
+	}
+	ticket := s.submit(1, "plug")
+	if err := s.Repeat(t.Context(), 1); !errors.Is(err, ErrUnknownJob) { // it is only queued
+		t.Errorf("got %v", err)
+	}
+	w := linked(t, s.Endpoint(), "w")
+	w.identify("plug")
+	w.nextJob(1)
+	if err := s.Repeat(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	w.nextJob(1)
+	w.conclude(1)
+	succeeds(t, ticket, 1)
+	if err := s.Repeat(t.Context(), 1); !errors.Is(err, ErrUnknownJob) {
+		t.Errorf("got %v", err)
+	}
+	for _, want := range []protocol.OpCode{protocol.OpIdentify, protocol.OpConclude} {
+		if got := <-heard; got != want {
+			t.Errorf("heard %s, want %s", got, want)
+		}
+	}
 }

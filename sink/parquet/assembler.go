@@ -12,6 +12,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
@@ -70,9 +71,11 @@ func (s *segment) Write(p []byte) (int, error) {
 }
 
 func (a *assembler) write(p []byte, at int64) error {
+	crashpoint.Reach(crashpoint.SinkWriteBefore)
 	if _, err := a.file.WriteAt(p, at); err != nil {
 		return fmt.Errorf("write %d bytes to staged file %s: %w", len(p), a.path, err)
 	}
+	crashpoint.Reach(crashpoint.SinkWriteAfter)
 	return nil
 }
 
@@ -126,6 +129,7 @@ func (a *assembler) seal(schema *arrow.Schema, entries []rowgroup.KeyValue) (sea
 	if err := a.sync(); err != nil {
 		return sealed{}, err
 	}
+	crashpoint.Reach(crashpoint.SinkSealAfter)
 	a.end = size
 	return sealed{Size: size, Footer: digest(footer), FooterLength: int64(len(footer)), Rows: a.rows}, nil
 }
@@ -133,9 +137,13 @@ func (a *assembler) seal(schema *arrow.Schema, entries []rowgroup.KeyValue) (sea
 // sync makes the file durable. A failed one is never tried again: the system may
 // have dropped the pages, and call the next one a success.
 func (a *assembler) sync() error {
+	if crashpoint.Broken(crashpoint.SealUnsynced) {
+		return nil
+	}
 	if a.unsynced != nil {
 		return a.unsynced
 	}
+	crashpoint.Reach(crashpoint.SinkSyncBefore)
 	if err := a.file.Sync(); err != nil {
 		a.unsynced = fmt.Errorf("make staged file %s durable: %w", a.path, err)
 		return a.unsynced
@@ -146,6 +154,7 @@ func (a *assembler) sync() error {
 		}
 		a.named = true
 	}
+	crashpoint.Reach(crashpoint.SinkSyncAfter)
 	return nil
 }
 
@@ -166,9 +175,11 @@ func (a *assembler) resume(file *disk.File, token flushed) (schema []byte, err e
 	if err != nil {
 		return damaged("%v", err)
 	}
+	crashpoint.Reach(crashpoint.SinkResumeBefore)
 	if err := file.Truncate(token.End); err != nil {
 		return nil, fmt.Errorf("truncate staged file %s: %w", a.path, err)
 	}
+	crashpoint.Reach(crashpoint.SinkResumeAfter)
 	a.file, a.named = file, true
 	a.end, a.rows, a.groups = token.End, token.Rows, groups
 	a.checkpointed, a.last = len(groups), token
@@ -205,10 +216,12 @@ func (o *outputRoot) stage(name string) (*os.File, error) {
 	if err := o.remove(name); err != nil {
 		return nil, err
 	}
+	crashpoint.Reach(crashpoint.SinkStageBefore)
 	file, err := o.openFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return nil, o.explain("create staged file", name, err)
 	}
+	crashpoint.Reach(crashpoint.SinkStageAfter)
 	return file, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
 )
@@ -53,6 +54,7 @@ func (d *Driver) Commit(ctx context.Context, target sink.Target, token sink.Toke
 	if err := root.syncUpwards(loc.folder); err != nil {
 		return sink.Artifact{}, err
 	}
+	crashpoint.Reach(crashpoint.SinkNamedAfter)
 	return sink.Artifact{Topic: target.Topic, URI: d.artifactURI(loc.final)}, nil
 }
 
@@ -74,9 +76,11 @@ func (d *Driver) publish(root *outputRoot, target sink.Target, loc location, sta
 		return &sink.PathError{Path: root.absolute(loc.final), Reason: "it is a folder, and a file is to be written there"}
 	}
 	if target.Mode != sink.Error || d.earlier(loc, target) {
+		crashpoint.Reach(crashpoint.SinkPublishBefore)
 		if err := root.rename(staging, loc.final); err != nil {
 			return root.explain("rename "+root.absolute(staging)+" to", loc.final, err)
 		}
+		crashpoint.Reach(crashpoint.SinkPublishAfter)
 		return nil
 	}
 	err = root.publishNew(staging, loc.final)

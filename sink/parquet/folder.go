@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 )
@@ -203,13 +204,15 @@ func (o *outputRoot) removeStaged(folder string, target sink.Target, keep string
 	found, err := o.list(folder, func(name string) bool {
 		return staged(name, target) && filepath.Join(folder, name) != keep
 	})
-	if err != nil || len(found) == 0 {
+	if err != nil || len(found) == 0 || crashpoint.Broken(crashpoint.StagedStays) {
 		return err
 	}
 	for _, name := range found {
+		crashpoint.Reach(crashpoint.SinkRemoveBefore)
 		if err := o.remove(name); err != nil {
 			return err
 		}
+		crashpoint.Reach(crashpoint.SinkRemoveAfter)
 	}
 	return o.sync(folder)
 }

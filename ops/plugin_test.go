@@ -8,7 +8,7 @@ import (
 	"github.com/casparian-flow/casparian-worker/protocol"
 )
 
-func TestRequirementsOfALocalRun(t *testing.T) {
+func TestRequirementsOfAPlugin(t *testing.T) {
 	const script = "# /// script\n# requires-python = \">=3.11\"\n# dependencies = [\n#   \"polars>=1\",  # fast\n#   'PyArrow',\n# ]\n# ///\nclass Handler: pass\n"
 	for name, c := range map[string]struct {
 		given  []string
@@ -22,39 +22,38 @@ func TestRequirementsOfALocalRun(t *testing.T) {
 		"nothing is named": {nil, "class Handler: pass\n", []string{"pandas", "pyarrow"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			local := &Local{Requirements: c.given}
-			if got := local.requirements([]byte(c.source)); !slices.Equal(got, c.want) {
+			if got := Requirements(c.given, []byte(c.source)); !slices.Equal(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}
 }
 
-func TestSinksOfALocalRun(t *testing.T) {
+func TestSinksOfAPlugin(t *testing.T) {
 	python := parts.Python(t)
 	const plugin = `
 from casparian_flow.sdk import PluginMetadata
 MANIFEST = PluginMetadata(pattern="*", sinks={"daily": "parquet://daily.parquet", "hourly": "parquet://h.parquet"})
 raise SystemExit("never run")
 `
-	named, err := manifestSinks(t.Context(), python, []byte(plugin))
+	named, err := ManifestSinks(t.Context(), python, []byte(plugin))
 	if err != nil {
 		t.Fatal(err)
 	}
-	local := &Local{Sinks: []protocol.Sink{{Topic: "hourly", URI: "parquet://mine.parquet", Mode: "append"}}}
+	given := []protocol.Sink{{Topic: "hourly", URI: "parquet://mine.parquet", Mode: "append"}}
 	want := []protocol.Sink{
 		{Topic: "hourly", URI: "parquet://mine.parquet", Mode: "append"},
 		{Topic: "daily", URI: "parquet://daily.parquet", Mode: "append"},
 		{Topic: "output", URI: "parquet://weather_output.parquet", Mode: "append"},
 	}
-	got := local.sinks("weather", named)
+	got := Sinks("weather", given, named)
 	if !slices.EqualFunc(got, want, func(a, b protocol.Sink) bool { return a.Topic == b.Topic && a.URI == b.URI && a.Mode == b.Mode }) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 
 	for name, source := range map[string]string{"no manifest": "x = 1", "not Python": "class (", "computed": "MANIFEST = make(sinks=all_of_them())"} {
 		t.Run(name, func(t *testing.T) {
-			if named, err := manifestSinks(t.Context(), python, []byte(source)); err != nil || len(named) != 0 {
+			if named, err := ManifestSinks(t.Context(), python, []byte(source)); err != nil || len(named) != 0 {
 				t.Errorf("got %v, %v", named, err)
 			}
 		})
@@ -63,7 +62,7 @@ raise SystemExit("never run")
 
 func TestPluginsAreNamedByTheirFile(t *testing.T) {
 	for path, want := range map[string]string{"a/sales.py": "sales", "nyc-weather/plugin.py": "nyc-weather", "plugin.py": "plugin"} {
-		if got := pluginName(path); got != want {
+		if got := PluginName(path); got != want {
 			t.Errorf("%s is named %q, want %q", path, got, want)
 		}
 	}
