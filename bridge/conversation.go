@@ -190,7 +190,11 @@ func (g *Guest) converseVersion2(l *link) error {
 		progress: g.noted,
 		log:      func(message string) { _, _ = io.WriteString(g.output, message+"\n") },
 	}
-	return reader.read()
+	err := reader.read()
+	if err == nil {
+		g.host.learn(g.spec, reader.imports)
+	}
+	return err
 }
 
 // jobTime bounds the wait for a guest that does not read its job.
@@ -202,7 +206,7 @@ func (g *Guest) sendJob(l *link) error {
 		JobID: g.spec.JobID, FileVersionID: g.spec.FileVersionID,
 		Path: []byte(g.spec.FilePath), Plugin: g.spec.Plugin, Topics: g.spec.Topics,
 		Window: limits.Window, SliceRows: limits.SliceRows, SliceBytes: limits.SliceBytes,
-		FrameBytes: limits.Frame,
+		FrameBytes: limits.Frame, Learn: g.host.learned != nil,
 	}
 	if job.Topics == nil {
 		job.Topics = []string{}

@@ -8,7 +8,8 @@
 // # Reading order
 //
 //	host.go       options, limits, the runtime folder
-//	warm.go       which environments have a warm interpreter; forkserver.go is one
+//	warm.go       which environments have a warm interpreter; forkserver.go is one,
+//	              learned.go says what else it imports
 //	guest.go      a guest's life from start to close
 //	conversation.go  who may connect, and which version is spoken
 //	wire1.go      version 1: what the shims of the field speak
@@ -41,7 +42,7 @@
 //	            u32 zero, one Arrow IPC stream: schema, dictionaries, one batch
 //	4 PROGRESS  JSON {note}
 //	5 LOG       JSON {message}: kept with what the guest prints
-//	6 END       JSON {batches, rows}: the only proof of success
+//	6 END       JSON {batches, rows, imports}: the only proof of success
 //	7 ERROR     JSON {type, message, traceback}: the plugin raised; nothing follows
 //
 // Host to guest:

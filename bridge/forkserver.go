@@ -27,6 +27,7 @@ type forkServer struct {
 	waiting  map[uint64]chan forkReply
 	children map[int]*forkedRoot // forked and not reaped yet
 	retired  bool
+	dead     bool // its connection has ended
 }
 
 // forkRequest says what a fork is to become.
@@ -77,8 +78,8 @@ const (
 )
 
 // startForkServer starts an interpreter and waits until it has imported what it
-// shall, and proven that it can be forked.
-func (h *Host) startForkServer(ctx context.Context, interpreter string) (*forkServer, error) {
+// shall, and proven that it can be forked. modules come after the usual ones.
+func (h *Host) startForkServer(ctx context.Context, interpreter string, modules []string) (*forkServer, error) {
 	control, theirs, err := controlPair()
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func (h *Host) startForkServer(ctx context.Context, interpreter string) (*forkSe
 		return nil, err
 	}
 	marker := randomName()
-	cmd := exec.Command(interpreter, h.shim, "warm")
+	cmd := exec.Command(interpreter, append([]string{h.shim, "warm"}, modules...)...)
 	// Its forks inherit the variables, and write their own marker over this one.
 	cmd.Env = append(inheritedEnvironment(os.Environ()), MarkerVariable+"="+marker)
 	cmd.Stdout, cmd.Stderr = printed, printed
@@ -191,6 +192,10 @@ func (s *forkServer) listen(ready chan<- error) {
 func (s *forkServer) fork(request forkRequest, output *os.File) (root, error) {
 	reply := make(chan forkReply, 1)
 	s.mu.Lock()
+	if s.dead {
+		s.mu.Unlock()
+		return nil, errGone
+	}
 	if s.retired {
 		s.mu.Unlock()
 		return nil, errRetired
@@ -297,7 +302,7 @@ func exitStatus(code, status int) string {
 func (s *forkServer) abandon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.retired = true
+	s.retired, s.dead = true, true
 	for id, reply := range s.waiting {
 		delete(s.waiting, id)
 		reply <- forkReply{err: errGone}

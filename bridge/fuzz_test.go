@@ -64,7 +64,7 @@ func FuzzVersion2(f *testing.F) {
 		batchFrame(1, 1, numbers(f, []int64{1})),
 		control(frameProgress, progressFrame{"note"}),
 		control(frameLog, logFrame{"line"}),
-		control(frameEnd, endFrame{1, 1}),
+		control(frameEnd, endFrame{Batches: 1, Rows: 1}),
 	}, nil))
 	f.Add(control(frameError, errorFrame{"ValueError", "bad", "trace"}))
 	f.Add(batchFrame(1, 0, rich(f)))

@@ -157,7 +157,16 @@ func (h *Host) startRoot(ctx context.Context, g *Guest, marker string, output *o
 		for _, variable := range g.spec.Env {
 			request.Environment = append(request.Environment, []byte(variable))
 		}
-		if forked, err := h.warm.fork(ctx, g.spec.Interpreter, request, output); forked != nil || err != nil {
+		if h.learned != nil && g.spec.Plugin != "" {
+			own := placeKey{g.spec.Interpreter, g.spec.Plugin}
+			if modules := h.learned.started(own, time.Now()); modules != nil {
+				if forked := h.warm.forkIfReady(own, modules, request, output); forked != nil {
+					return forked, nil
+				}
+			}
+		}
+		general := placeKey{interpreter: g.spec.Interpreter}
+		if forked, err := h.warm.fork(ctx, general, request, output); forked != nil || err != nil {
 			return forked, err
 		}
 	}

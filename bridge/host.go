@@ -89,6 +89,7 @@ type Host struct {
 	noteOfElse string // the file that names it
 	launcher   *launcher
 	warm       *warmPool // nil: every guest starts cold
+	learned    *learned  // nil: imports are not learned
 
 	starting sync.WaitGroup // calls of Start
 
@@ -146,6 +147,9 @@ func NewHost(o Options) (*Host, error) {
 	h.launcher = newLauncher()
 	if warm.Interpreters > 0 && !h.custom {
 		h.warm = newWarmPool(warm, h.logger, h.startForkServer)
+		if warm.Learn {
+			h.learned = openLearned(dir)
+		}
 	}
 	return h, nil
 }
@@ -302,6 +306,16 @@ func (h *Host) Start(ctx context.Context, spec Spec) (*Guest, error) {
 	h.mu.Unlock()
 	g.begin()
 	return g, nil
+}
+
+// learn keeps what a job imported.
+func (h *Host) learn(spec Spec, imports []string) {
+	if h.learned == nil || len(imports) == 0 || spec.Plugin == "" {
+		return
+	}
+	if err := h.learned.saw(placeKey{spec.Interpreter, spec.Plugin}, imports); err != nil {
+		h.logger.Warn("what a plugin imports is not kept", "plugin", spec.Plugin, "error", err)
+	}
 }
 
 // Prepare has a warm interpreter started for an environment whose jobs are

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ type Warm struct {
 	Interpreters int
 	Jobs         int           // forks after which one is replaced: 10,000
 	Idle         time.Duration // without a job, after which one is stopped: 15 min
+	// Learn has what a plugin imports preloaded too, in an interpreter of its own,
+	// when its jobs come often.
+	Learn bool
 }
 
 func (w Warm) withDefaults() (Warm, error) {
@@ -51,35 +55,39 @@ const (
 type warmPool struct {
 	limits Warm
 	logger *slog.Logger
-	launch func(ctx context.Context, interpreter string) (*forkServer, error)
+	launch func(ctx context.Context, interpreter string, modules []string) (*forkServer, error)
 
 	ctx    context.Context // ends with the pool
 	cancel context.CancelFunc
 	all    sync.WaitGroup // starts under way, servers not yet gone, the sweeper
 
 	mu       sync.Mutex
-	places   map[string]*place // by interpreter
-	pressure func() string     // why memory is short; "" = it is not
-	spare    time.Duration     // spareAfter, but for tests
+	places   map[placeKey]*place
+	pressure func() string // why memory is short; "" = it is not
+	spare    time.Duration // spareAfter, but for tests
 }
+
+// placeKey names an environment, and a plugin when the place is that plugin's own.
+type placeKey struct{ interpreter, plugin string }
 
 // place is what is known of the warm interpreter of one environment.
 type place struct {
-	interpreter string
-	identity    identity
-	server      *forkServer   // nil: not started, being started, or cold
-	starting    chan struct{} // closed when a start is over; nil: none is under way
-	replacing   bool          // a successor is being started while server works
-	cold        string        // why there is no server; "" = nothing stands against one
-	failures    int           // one after the other
-	retry       time.Time     // not before this time while cold
-	used        time.Time
+	placeKey
+	modules   []string // beside the usual
+	identity  identity
+	server    *forkServer   // nil: not started, being started, or cold
+	starting  chan struct{} // closed when a start is over; nil: none is under way
+	replacing bool          // a successor is being started while server works
+	cold      string        // why there is no server; "" = nothing stands against one
+	failures  int           // one after the other
+	retry     time.Time     // not before this time while cold
+	used      time.Time
 }
 
-func newWarmPool(limits Warm, logger *slog.Logger, launch func(context.Context, string) (*forkServer, error)) *warmPool {
+func newWarmPool(limits Warm, logger *slog.Logger, launch func(context.Context, string, []string) (*forkServer, error)) *warmPool {
 	p := &warmPool{
 		limits: limits, logger: logger, launch: launch,
-		pressure: memoryPressure, spare: spareAfter, places: make(map[string]*place),
+		pressure: memoryPressure, spare: spareAfter, places: make(map[placeKey]*place),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.all.Go(p.sweepRegularly)
@@ -91,21 +99,21 @@ func (p *warmPool) prepare(interpreter string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctx.Err() == nil {
-		p.find(interpreter)
+		p.find(placeKey{interpreter: interpreter}, nil)
 	}
 }
 
 // fork starts a guest's process from the environment's warm interpreter, and
 // waits for one that is just starting: that takes no longer than a cold start
 // would. A nil root with a nil error means that the guest is to start cold.
-func (p *warmPool) fork(ctx context.Context, interpreter string, request forkRequest, output *os.File) (root, error) {
+func (p *warmPool) fork(ctx context.Context, key placeKey, request forkRequest, output *os.File) (root, error) {
 	for {
 		p.mu.Lock()
 		if p.ctx.Err() != nil {
 			p.mu.Unlock()
 			return nil, nil
 		}
-		here := p.find(interpreter)
+		here := p.find(key, nil)
 		server, starting := here.server, here.starting
 		p.mu.Unlock()
 		if server == nil && starting == nil {
@@ -119,36 +127,53 @@ func (p *warmPool) fork(ctx context.Context, interpreter string, request forkReq
 				return nil, ctx.Err()
 			}
 		}
-		forked, err := server.fork(request, output)
-		var declined *declinedError
-		switch {
-		case err == nil:
-			p.forked(interpreter, server)
-			return forked, nil
-		case errors.Is(err, errRetired): // since we looked
-			continue
-		case errors.As(err, &declined):
-			p.lost(interpreter, server, declined.Error())
-			return nil, nil
-		default: // lost says so in the log
-			p.lost(interpreter, server, err.Error())
-			return nil, nil
+		forked, err := p.forkFrom(server, key, request, output)
+		if errors.Is(err, errRetired) || errors.Is(err, errGone) {
+			continue // since we looked: now the place knows of it
 		}
+		return forked, nil
 	}
+}
+
+// forkIfReady forks from a plugin's own interpreter, and has one started when
+// there is none. It waits for nothing: nil means to fork from the environment's.
+func (p *warmPool) forkIfReady(key placeKey, modules []string, request forkRequest, output *os.File) root {
+	p.mu.Lock()
+	var server *forkServer
+	if p.ctx.Err() == nil {
+		server = p.find(key, modules).server
+	}
+	p.mu.Unlock()
+	if server == nil {
+		return nil
+	}
+	forked, _ := p.forkFrom(server, key, request, output)
+	return forked
+}
+
+// forkFrom forks a server. One that cannot be forked is forgotten.
+func (p *warmPool) forkFrom(server *forkServer, key placeKey, request forkRequest, output *os.File) (root, error) {
+	forked, err := server.fork(request, output)
+	if err != nil {
+		p.lost(key, server, err.Error())
+		return nil, err
+	}
+	p.forked(key, server)
+	return forked, nil
 }
 
 // find gives the place of an environment, with a start under way where that is due.
 // The caller holds mu.
-func (p *warmPool) find(interpreter string) *place {
+func (p *warmPool) find(key placeKey, modules []string) *place {
 	now := time.Now()
-	here := p.places[interpreter]
+	here := p.places[key]
 	if here != nil && here.starting == nil && here.identity.changed() {
 		p.vacate(here, "its environment changed")
 		here = nil
 	}
 	if here == nil {
-		here = &place{interpreter: interpreter}
-		p.places[interpreter] = here
+		here = &place{placeKey: key, modules: modules}
+		p.places[key] = here
 	}
 	here.used = now
 	if here.server != nil || here.starting != nil || here.cold != "" && now.Before(here.retry) {
@@ -186,11 +211,11 @@ func (p *warmPool) noRoom(here *place) string {
 
 // vacate takes an environment's place away. Its interpreter ends with its last job.
 func (p *warmPool) vacate(here *place, why string) {
-	if p.places[here.interpreter] == here {
-		delete(p.places, here.interpreter)
+	if p.places[here.placeKey] == here {
+		delete(p.places, here.placeKey)
 	}
 	if here.server != nil {
-		p.logger.Info("warm interpreter stopped", "interpreter", here.interpreter, "reason", why)
+		p.logger.Info("warm interpreter stopped", "interpreter", here.interpreter, "plugin", here.plugin, "reason", why)
 		here.server.retire()
 		here.server = nil
 	}
@@ -199,7 +224,7 @@ func (p *warmPool) vacate(here *place, why string) {
 // turnCold has the next guests of an environment start cold for a while.
 func (p *warmPool) turnCold(here *place, why string, pause time.Duration) {
 	if here.cold != why {
-		p.logger.Info("guests start cold", "interpreter", here.interpreter, "reason", why)
+		p.logger.Info("guests start cold", "interpreter", here.interpreter, "plugin", here.plugin, "reason", why)
 	}
 	here.cold, here.retry = why, time.Now().Add(pause)
 	here.identity = identify(here.interpreter)
@@ -210,7 +235,7 @@ func (p *warmPool) begin(here *place) {
 	over := make(chan struct{})
 	here.starting = over
 	p.all.Go(func() {
-		server, identity, err := p.start(here.interpreter)
+		server, identity, err := p.start(here.placeKey, here.modules)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		defer close(over)
@@ -230,17 +255,17 @@ func (p *warmPool) begin(here *place) {
 
 // start launches an interpreter and watches over it. The identity is that of the
 // environment after the imports, which may have written compiled files.
-func (p *warmPool) start(interpreter string) (*forkServer, identity, error) {
-	before := identify(interpreter)
-	server, err := p.launch(p.ctx, interpreter)
+func (p *warmPool) start(key placeKey, modules []string) (*forkServer, identity, error) {
+	before := identify(key.interpreter)
+	server, err := p.launch(p.ctx, key.interpreter, modules)
 	if err != nil {
 		return nil, identity{}, err
 	}
 	p.all.Go(func() {
 		<-server.gone
-		p.lost(interpreter, server, "it ended: "+server.lastWords())
+		p.lost(key, server, "it ended: "+server.lastWords())
 	})
-	after := identify(interpreter)
+	after := identify(key.interpreter)
 	if !before.sameFolder(after) {
 		server.retire()
 		return nil, identity{}, errors.New("the environment was replaced while it was imported")
@@ -255,11 +280,11 @@ func (p *warmPool) failed(here *place, why string) {
 }
 
 // lost forgets a server that crashed or cannot be forked any more.
-func (p *warmPool) lost(interpreter string, server *forkServer, why string) {
+func (p *warmPool) lost(key placeKey, server *forkServer, why string) {
 	server.retire()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	here := p.places[interpreter]
+	here := p.places[key]
 	if here == nil || here.server != server {
 		return // it was retired, or somebody else was here first
 	}
@@ -272,23 +297,23 @@ func (p *warmPool) lost(interpreter string, server *forkServer, why string) {
 		return
 	}
 	here.failures = 1
-	p.logger.Warn("warm interpreter lost: the next job starts another", "interpreter", interpreter, "reason", why)
+	p.logger.Warn("warm interpreter lost: the next job starts another", "interpreter", key.interpreter, "plugin", key.plugin, "reason", why)
 }
 
 // forked has a worn interpreter replaced.
-func (p *warmPool) forked(interpreter string, server *forkServer) {
+func (p *warmPool) forked(key placeKey, server *forkServer) {
 	if server.jobs() < p.limits.Jobs {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	here := p.places[interpreter]
+	here := p.places[key]
 	if p.ctx.Err() != nil || here == nil || here.server != server || here.replacing {
 		return
 	}
 	here.replacing = true
 	p.all.Go(func() {
-		next, identity, err := p.start(interpreter)
+		next, identity, err := p.start(key, here.modules)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		here.replacing = false
@@ -365,6 +390,7 @@ func (p *warmPool) close() {
 // WarmStatus is one environment's warm interpreter.
 type WarmStatus struct {
 	Interpreter string    `json:"interpreter"`
+	Plugin      string    `json:"plugin,omitempty"` // whose imports it has learned
 	State       string    `json:"state"`            // ready, starting, cold
 	Reason      string    `json:"reason,omitempty"` // why it is cold
 	PID         int       `json:"pid,omitempty"`
@@ -375,6 +401,9 @@ type WarmStatus struct {
 
 // String says it in a line.
 func (s WarmStatus) String() string {
+	if s.Plugin != "" {
+		s.Interpreter += " for " + s.Plugin
+	}
 	switch s.State {
 	case "ready":
 		return fmt.Sprintf("%s: pid %d, %d MiB, %d jobs", s.Interpreter, s.PID, s.Resident>>20, s.Jobs)
@@ -389,7 +418,7 @@ func (p *warmPool) status() []WarmStatus {
 	defer p.mu.Unlock()
 	list := make([]WarmStatus, 0, len(p.places))
 	for _, here := range p.places {
-		s := WarmStatus{Interpreter: here.interpreter, State: "cold", Reason: here.cold, Used: here.used}
+		s := WarmStatus{Interpreter: here.interpreter, Plugin: here.plugin, State: "cold", Reason: here.cold, Used: here.used}
 		switch {
 		case here.server != nil:
 			s.State, s.Reason, s.Jobs, s.PID = "ready", "", here.server.jobs(), here.server.process.PID
@@ -399,6 +428,8 @@ func (p *warmPool) status() []WarmStatus {
 		}
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b WarmStatus) int { return strings.Compare(a.Interpreter, b.Interpreter) })
+	slices.SortFunc(list, func(a, b WarmStatus) int {
+		return cmp.Or(strings.Compare(a.Interpreter, b.Interpreter), strings.Compare(a.Plugin, b.Plugin))
+	})
 	return list
 }

@@ -352,7 +352,7 @@ func TestWarmInterpretersHavePlaces(t *testing.T) {
 	}
 	h.warm.mu.Lock()
 	h.warm.spare = 0
-	h.warm.places[two].retry = time.Time{}
+	h.warm.places[placeKey{interpreter: two}].retry = time.Time{}
 	h.warm.mu.Unlock()
 	runsIn(t, h, two)
 	if got := states(); !slices.Equal(got, []string{"none", "ready"}) {
@@ -365,5 +365,74 @@ func TestWarmInterpretersHavePlaces(t *testing.T) {
 	runsIn(t, h, two)
 	if got := states(); !slices.Equal(got, []string{"none", "cold"}) {
 		t.Errorf("while memory is short: %v", got)
+	}
+}
+
+// A plugin that comes often is forked from an interpreter of its own, which has
+// imported what the plugin imports.
+func TestImportsAreLearned(t *testing.T) {
+	t.Parallel()
+	const source = "import os, heavy\nclass Handler:\n    def consume(self, event): print('warm' if heavy.pid == os.getppid() else 'own')\n"
+	interpreter, _ := ownEnvironment(t, "heavy.py", "import os\npid = os.getpid()\n")
+	dir := t.TempDir()
+	options := Options{Dir: dir, Warm: Warm{Interpreters: 2, Learn: true}}
+	run := func(h *Host, plugin string) string {
+		o := collect(t, start(t, h, Spec{Interpreter: interpreter, Plugin: plugin, Source: []byte(source)})).mustSucceed(t)
+		if err := o.guest.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(o.guest.Output())
+	}
+	ready := func(h *Host) func() bool {
+		return func() bool {
+			all := h.Warm()
+			return len(all) == 2 && all[1].Plugin == "often" && all[1].State == "ready"
+		}
+	}
+	h := newHost(t, options)
+	for range oftenJobs {
+		if got := run(h, "often"); got != "own" {
+			t.Errorf("%s import, and there were few jobs", got)
+		}
+	}
+	eventually(t, "the plugin has an interpreter of its own", ready(h))
+	if got := run(h, "often"); got != "warm" {
+		t.Errorf("%s import after %d jobs", got, oftenJobs)
+	}
+	if got := run(h, "seldom"); got != "own" {
+		t.Errorf("%s import of another plugin", got)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The next worker still knows.
+	h = newHost(t, options)
+	for range oftenJobs {
+		run(h, "often")
+	}
+	eventually(t, "the plugin has an interpreter of its own", ready(h))
+	if got := run(h, "often"); got != "warm" {
+		t.Errorf("%s import in the next worker", got)
+	}
+}
+
+// A learned import that starts a thread keeps the plugin where it was.
+func TestALearnedImportThatStartsAThread(t *testing.T) {
+	t.Parallel()
+	interpreter, _ := ownEnvironment(t, "busy.py", "import threading, time\nthreading.Thread(target=time.sleep, args=(3600,), daemon=True).start()\n")
+	h := newHost(t, Options{Warm: Warm{Interpreters: 2, Learn: true}})
+	run := func() {
+		collect(t, start(t, h, Spec{Interpreter: interpreter, Source: []byte("import busy\nclass Handler:\n    def consume(self, event): pass\n")})).mustSucceed(t)
+	}
+	for range oftenJobs {
+		run()
+	}
+	eventually(t, "the plugin's own interpreter is refused", func() bool {
+		all := h.Warm()
+		return len(all) == 2 && all[1].State == "cold" && strings.Contains(all[1].Reason, "2 Python threads run after the import of busy")
+	})
+	run()
+	if all := h.Warm(); all[0].State != "ready" || all[0].Jobs != oftenJobs+1 {
+		t.Errorf("%v", all)
 	}
 }

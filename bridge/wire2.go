@@ -59,6 +59,9 @@ type (
 	endFrame struct {
 		Batches uint64 `json:"batches"`
 		Rows    int64  `json:"rows"`
+		// Imports are what the plugin imported from the environment's packages, when
+		// the job asked for them.
+		Imports []string `json:"imports"`
 	}
 	errorFrame struct {
 		Type      string `json:"type"`
@@ -76,6 +79,7 @@ type (
 		SliceRows  int      `json:"slice_rows"`
 		SliceBytes int      `json:"slice_bytes"`
 		FrameBytes int64    `json:"frame_bytes"`
+		Learn      bool     `json:"learn"` // the imports
 	}
 )
 
@@ -144,6 +148,8 @@ type version2 struct {
 	topics map[uint32]topicFrame
 	serial uint64
 	rows   int64
+	// imports is what the end frame says.
+	imports []string
 
 	// batch takes a batch over. progress and log take what the guest says.
 	batch    func(received) error
@@ -268,6 +274,7 @@ func (v *version2) readEnd(length int64) error {
 		return violation("the guest counts %d batches with %d rows, %d with %d came in",
 			frame.Batches, frame.Rows, v.serial, v.rows)
 	}
+	v.imports = frame.Imports
 	return nil
 }
 

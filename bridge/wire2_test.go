@@ -76,7 +76,9 @@ func readAll(in []byte, limit int64) (seen []received, live int, err error) {
 func TestVersion2Frames(t *testing.T) {
 	t.Parallel()
 	one, two := numbers(t, []int64{1}), numbers(t, []int64{1, 2})
-	end := func(batches uint64, rows int64) []byte { return control(frameEnd, endFrame{batches, rows}) }
+	end := func(batches uint64, rows int64) []byte {
+		return control(frameEnd, endFrame{Batches: batches, Rows: rows})
+	}
 	topic := func(id uint32, name string) []byte { return control(frameTopic, topicFrame{ID: id, Name: name}) }
 	tests := []struct {
 		name   string

@@ -46,6 +46,7 @@ type Config struct {
 
 	GuestShim    string `envconfig:"GUEST_SHIM" flag:"guest-shim" help:"guest program to use instead of the built-in one (version 1 or 2)"`
 	WarmGuests   Places `envconfig:"WARM_GUESTS" flag:"warm-guests" default:"4" help:"warm interpreters to keep, one for each environment in use, or off"`
+	LearnImports Switch `envconfig:"LEARN_IMPORTS" flag:"learn-imports" default:"false" help:"whether plugins whose jobs come often get a warm interpreter with their own imports"`
 	ConnectLimit Period `envconfig:"GUEST_CONNECT_TIMEOUT" flag:"guest-connect-timeout" default:"1m" help:"time for a guest to start and connect"`
 	SilenceLimit Period `envconfig:"GUEST_SILENCE_TIMEOUT" flag:"guest-silence-timeout" default:"1h" help:"time that a guest may send nothing; 0: no limit"`
 	JobLimit     Period `envconfig:"JOB_TIMEOUT" flag:"job-timeout" default:"24h" help:"time for one attempt of a job; 0: no limit"`

@@ -71,7 +71,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	}
 	if d.host, err = bridge.NewHost(bridge.Options{
 		Dir: filepath.Join(config.StateDir, "guests"), Shim: config.GuestShim, Logger: log,
-		Warm: bridge.Warm{Interpreters: int(config.WarmGuests)},
+		Warm: bridge.Warm{Interpreters: int(config.WarmGuests), Learn: bool(config.LearnImports)},
 		Limits: bridge.Limits{
 			Connect: time.Duration(config.ConnectLimit), Silence: orNone(config.SilenceLimit),
 			Total: time.Duration(config.JobLimit), Frame: int64(config.FrameLimit),

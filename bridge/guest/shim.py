@@ -15,13 +15,14 @@ _folder = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [_folder] + [entry for entry in sys.path if entry != _folder]
 from casparian_guest import session  # noqa: E402
 
-if sys.argv[1:] == ["warm"]:
+if sys.argv[1:2] == ["warm"]:
     from casparian_guest import forkserver  # noqa: E402
 
 del sys.path[0]
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["warm"]:
+    if sys.argv[1:2] == ["warm"]:
+        learned = sys.argv[2:]
         del sys.argv[1:]
-        forkserver.main()
+        forkserver.main(learned)
     session.leave(session.main())

@@ -104,7 +104,7 @@ type process struct {
 // warm tells a warm interpreter of the worker's from its guests: those that are
 // forks of it have the same command, and another parent.
 func (p process) warm(w *Worker) bool {
-	return p.parent == w.PID() && strings.HasSuffix(strings.TrimSpace(p.command), "shim.py warm")
+	return p.parent == w.PID() && strings.Contains(p.command+" ", "shim.py warm ")
 }
 
 func (p process) String() string { return fmt.Sprintf("%d %s", p.pid, p.command) }

@@ -41,16 +41,14 @@ class Unfit(Exception):
     """This interpreter must not be forked, and why."""
 
 
-def main():
+def main(learned):
     control = socket.socket(fileno=CONTROL)
     control.set_inheritable(False)
     try:
         server = Server(control)
         preload(USUAL)
         rehearse()
-        gc.collect()
-        gc.freeze()  # collections in the forks leave these objects' pages alone
-        server.prove()
+        server.prove(learned)
     except Unfit as unfit:
         send(control, {"refused": str(unfit)})
         os._exit(1)
@@ -120,12 +118,19 @@ class Server:
 
     # Whether it may be forked.
 
-    def prove(self):
-        """Fork once, and see that the fork can do what a job does. Says ready."""
+    def prove(self, learned):
+        """Import what was learned, fork once, and see that the fork can do what a job
+        does. Says ready."""
         if python_threads() != 1:
             raise Unfit("an import started %d Python threads" % (python_threads() - 1))
         # Threads of BLAS and of allocators; they know how to be forked.
         self._known_threads = native_threads()
+        for name in learned:
+            # Nothing is known of how threads of these bear a fork.
+            preload([name])
+            self._check(" after the import of " + name)
+        gc.collect()
+        gc.freeze()  # collections in the forks leave these objects' pages alone
         self._self_test()
         self._check()
         send(self._control, {"ready": {
@@ -134,12 +139,13 @@ class Server:
             "threads": self._known_threads,
         }})
 
-    def _check(self):
-        """Nothing may have happened here since the imports."""
+    def _check(self, when=""):
+        """No thread may have been started here since the usual imports."""
         if python_threads() != 1:
-            raise Unfit("%d Python threads run, there should be one" % python_threads())
+            raise Unfit("%d Python threads run%s, there should be one" % (python_threads(), when))
         if native_threads() > self._known_threads:
-            raise Unfit("%d threads run, after the imports there were %d" % (native_threads(), self._known_threads))
+            raise Unfit("%d threads run%s, after the usual imports there were %d"
+                        % (native_threads(), when, self._known_threads))
         if plugin.MODULE in sys.modules:
             raise Unfit("a plugin was loaded into it")
 

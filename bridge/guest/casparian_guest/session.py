@@ -54,6 +54,7 @@ def leave(status):
 
 def run(connection, job):
     publisher = publish.Publisher(connection, job)
+    before = set(sys.modules) if job.learn else ()
     try:
         plugin.run(job, publisher)
     except wire.HostGone:
@@ -66,9 +67,22 @@ def run(connection, job):
         connection.wait_closed()
         return 1
     flush()
-    connection.send_end()
+    connection.send_end(learned(before) if job.learn else [])
     connection.wait_closed()
     return 0
+
+
+def learned(before):
+    """The modules that were imported since then from the environment's packages."""
+    import sysconfig
+
+    folders = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("purelib", "platlib"))
+    names = []
+    for name, module in list(sys.modules.items()):
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if name not in before and isinstance(origin, str) and origin.startswith(folders):
+            names.append(name)
+    return names[:1000]
 
 
 def describe(error, filename):

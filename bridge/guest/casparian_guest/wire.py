@@ -42,6 +42,7 @@ class Job:
         self.slice_rows = fields["slice_rows"]
         self.slice_bytes = fields["slice_bytes"]
         self.frame_bytes = fields["frame_bytes"]
+        self.learn = fields["learn"]
         self.source = source
         # How the plugin's source is called in tracebacks.
         self.filename = "<plugin %s>" % (self.plugin or "without a name")
@@ -193,9 +194,9 @@ class Connection:
     def send_log(self, message):
         self._control(LOG, {"message": str(message)[:LONGEST_TEXT]})
 
-    def send_end(self):
+    def send_end(self, imports):
         with self._lock:
-            self._control(END, {"batches": self._sent, "rows": self._rows})
+            self._control(END, {"batches": self._sent, "rows": self._rows, "imports": imports})
 
     def send_error(self, kind, message, trace):
         fields = {"type": kind[:200], "message": message, "traceback": trace}
