@@ -111,9 +111,9 @@ fuzz: tools ## run every fuzz target for FUZZTIME each, and RANDOM_TABLES tables
 
 DRILLS ?= 10
 .PHONY: drill
-drill: tools ## kill the worker at many moments, DRILLS times over, cut the power 1,000 times, and look at what is left
+drill: tools ## kill the worker, cut the power and fill the disk at many moments, and look at what is left
 	$(GO) test -timeout 2h -run '^TestKill' -count $(DRILLS) -v ./integration/...
-	$(GO) test -timeout 2h -tags drill -run '^TestPowerCuts$$' -v ./journal ./sink/parquet
+	$(GO) test -timeout 2h -tags drill -run 'PowerCuts|ADiskThatFillsUp|ALargeJournal' -count 1 -v ./journal ./sink/parquet ./integration
 
 # Rust's writer takes part where there is a cargo. BENCHFLAGS=-repetitions=21
 # takes longer and is steadier.

@@ -37,9 +37,8 @@ type Coordinator struct {
 	running   map[uint64]*assignment // by job id; also one that a newer generation waits for
 	closing   map[uint64]bool        // sealed jobs being published again after a restart
 	asked     map[string][]EnvironmentAsked
-	usable    map[string]string    // env_hash → interpreter
-	notBefore map[uint64]time.Time // jobs put off until there is room on the disk
-	putOff    map[uint64]int
+	usable    map[string]string // env_hash → interpreter
+	hold      hold              // no job starts until there is room on the disk
 	draining  bool
 	drain     chan struct{}
 	halt      chan struct{}
@@ -78,7 +77,6 @@ func NewCoordinator(source Source, environments *Environments, runner *Runner, w
 		began:   time.Now(),
 		running: map[uint64]*assignment{}, closing: map[uint64]bool{},
 		asked: map[string][]EnvironmentAsked{}, usable: map[string]string{},
-		notBefore: map[uint64]time.Time{}, putOff: map[uint64]int{},
 		drain: make(chan struct{}), halt: make(chan struct{}),
 	}
 }
@@ -306,8 +304,6 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 	}
 	c.log.Info("job accepted", "job", e.JobID, "plugin", e.Spec.Plugin, "file", e.Spec.FilePath,
 		"generation", accepted.Generation, "origin", string(accepted.Origin), "lane", e.Lane)
-	delete(c.notBefore, e.JobID)
-	delete(c.putOff, e.JobID)
 	if before := c.running[e.JobID]; before != nil {
 		before.stop(errSuperseded)
 	} else if job, _ := state.Job(e.JobID); len(job.Stale) > 0 {
@@ -377,7 +373,8 @@ func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
 	return nil
 }
 
-// putBack decides when an interrupted job may run again.
+// putBack decides when an interrupted job may run again. With a full disk the others
+// would fare no better: none starts for a while.
 func (c *Coordinator) putBack(job *journal.Job, why error) {
 	if errors.Is(why, errStopping) {
 		return
@@ -389,10 +386,9 @@ func (c *Coordinator) putBack(job *journal.Job, why error) {
 		delete(c.usable, job.Spec.EnvHash) // it was there a moment ago: ask again
 		return
 	}
-	wait := min(time.Minute, 2*time.Second<<min(c.putOff[job.ID], 5))
-	c.putOff[job.ID]++
-	c.notBefore[job.ID] = time.Now().Add(wait)
-	c.log.Warn("job put off, it will run again", "job", job.ID, "reason", why, "in", wait)
+	wait := c.hold.longer()
+	c.monitor.held(roomHint + ": " + head(why.Error(), messageLimit))
+	c.log.Warn("no job starts for a while: the disk takes no writes, the job will run again", "job", job.ID, "reason", why, "in", wait, "hint", roomHint)
 }
 
 // conclude gives a job its result.
@@ -410,14 +406,14 @@ func (c *Coordinator) conclude(ctx context.Context, job *journal.Job, r *journal
 	if err != nil {
 		return err
 	}
-	delete(c.notBefore, job.ID)
-	delete(c.putOff, job.ID)
 	for _, l := range c.lanes {
 		if c.awaited(l, job) {
 			l.owe(job.ID)
 		}
 	}
 	if r.Status == journal.Success {
+		c.hold = hold{}
+		c.monitor.held("")
 		c.log.Info("job concluded", "job", job.ID, "status", string(r.Status), "rows", r.Metrics["rows"], "files", len(r.Artifacts))
 	} else {
 		c.log.Warn("job concluded", "job", job.ID, "status", string(r.Status), "error", head(r.Error, 500))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -147,9 +148,29 @@ func (e *Environments) build(ctx context.Context, wish environmentWish) {
 	e.builds++
 	e.log.Info("building environment", "env", short(wish.envHash))
 	go func() {
-		env, cached, err := e.store.Build(ctx, venv.Spec{Hash: wish.envHash, Lockfile: wish.lockfile, PythonVersion: wish.pythonVersion})
+		env, cached, err := e.buildWithRoom(ctx, venv.Spec{Hash: wish.envHash, Lockfile: wish.lockfile, PythonVersion: wish.pythonVersion})
 		e.built <- environmentAnswer{envHash: wish.envHash, interpreter: env.Interpreter, cached: cached, err: err}
 	}()
+}
+
+// buildWithRoom builds an environment, and waits for room where the disk is full.
+func (e *Environments) buildWithRoom(ctx context.Context, spec venv.Spec) (env venv.Environment, cached bool, err error) {
+	for times := 0; ; times++ {
+		env, cached, err = e.store.Build(ctx, spec)
+		failed, ok := errors.AsType[*venv.BuildError](err)
+		if !ok || failed.Reason != venv.DiskFull {
+			return env, cached, err
+		}
+		wait := roomPause(times)
+		e.log.Warn("environment not built yet: the disk is full", "env", short(spec.Hash), "error", err, "again_in", wait, "hint", roomHint)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return env, cached, err
+		}
+	}
 }
 
 // finish records how a build ended, and makes room when the cap is passed.

@@ -14,6 +14,7 @@ type Monitor struct {
 	concludes uint64
 	failures  uint64
 	receipts  uint64
+	holding   string
 }
 
 // NewMonitor makes an empty monitor.
@@ -36,6 +37,19 @@ func (m *Monitor) Counts() (concluded, failed, receipts uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.concludes, m.failures, m.receipts
+}
+
+// Held says why no job starts, empty when nothing keeps them.
+func (m *Monitor) Held() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.holding
+}
+
+func (m *Monitor) held(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.holding = why
 }
 
 func (m *Monitor) started(p *Progress) {

@@ -38,7 +38,7 @@ func (c *Coordinator) startJobs(ctx context.Context) error {
 		case job.Phase == journal.Sealed:
 			c.closing[job.ID] = true
 			c.writer.publish <- job
-		case job.Phase == journal.Queued && now.After(c.notBefore[job.ID]):
+		case job.Phase == journal.Queued && now.After(c.hold.until):
 			if err := c.startJob(ctx, job); err != nil {
 				return err
 			}

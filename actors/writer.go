@@ -217,11 +217,12 @@ func (w *Writer) commit(ctx context.Context, target sink.Target, token sink.Toke
 	if err != nil {
 		return sink.Artifact{}, err
 	}
-	for wait := commitWait; ; wait *= 2 {
+	for times := 0; ; times++ {
 		artifact, err := driver.Commit(ctx, target, token)
-		if err == nil || !disk.IsFull(err) || wait > commitPatience {
+		if err == nil || !disk.IsFull(err) {
 			return artifact, err
 		}
+		wait := roomPause(times)
 		w.log.Warn("output cannot be published yet", "job", target.JobID, "topic", target.Topic, "error", err, "again_in", wait)
 		select {
 		case <-time.After(wait):
@@ -230,11 +231,6 @@ func (w *Writer) commit(ctx context.Context, target sink.Target, token sink.Toke
 		}
 	}
 }
-
-const (
-	commitWait     = 500 * time.Millisecond
-	commitPatience = 5 * time.Minute
-)
 
 func (w *Writer) retract(ctx context.Context, artifact journal.Artifact) error {
 	driver, err := w.sinks.For(artifact.URI)

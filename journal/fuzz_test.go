@@ -106,3 +106,54 @@ func requireTyped(t testing.TB, err error) {
 	}
 	t.Fatalf("not a typed error with a hint: %v", err)
 }
+
+// FuzzRepair overwrites a part of a journal that was compacted and has a snapshot:
+// opening and repairing it come to a defined end, and what was repaired is good.
+func FuzzRepair(f *testing.F) {
+	dir := storyJournal(f)
+	j := open(f, dir)
+	if _, err := j.Compact(f.Context()); err != nil {
+		f.Fatal(err)
+	}
+	appendAll(f, j, WorkerStopped{Reason: "behind the snapshot"})
+	j.Close()
+	whole, err := os.ReadFile(filepath.Join(dir, fileName))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint32(0), []byte{}, uint32(0))
+	f.Add(uint32(4096*2), bytes.Repeat([]byte{0}, 4096), uint32(0))
+	for _, part := range []string{`{"dropped"`, `"kind":"jobs-forgotten"`, `"digest"`, `behind the snapshot`} {
+		f.Add(uint32(bytes.Index(whole, []byte(part))), []byte("7"), uint32(0))
+	}
+	f.Add(uint32(4096), []byte{}, uint32(9000))
+	f.Fuzz(func(t *testing.T, offset uint32, patch []byte, cut uint32) {
+		damaged := bytes.Clone(whole)
+		copy(damaged[int(offset)%len(damaged):], patch)
+		damaged = damaged[:len(damaged)-int(cut)%len(damaged)]
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, fileName), damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if j, err := Open(dir, Options{}); err != nil {
+			requireTyped(t, err)
+		} else if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Repair(t.Context(), dir, Options{}); err != nil {
+			requireTyped(t, err)
+			return
+		}
+		if _, err := Verify(t.Context(), dir); err != nil {
+			t.Fatalf("after the repair: %v", err)
+		}
+		j, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatalf("after the repair: %v", err)
+		}
+		defer j.Close()
+		if got, want := dump(j.State()), dump(refolded(t, j)); got != want {
+			t.Fatalf("the state is\n%s\nthe fold gives\n%s", got, want)
+		}
+	})
+}

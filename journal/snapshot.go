@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/benbjohnson/immutable"
+	"github.com/klauspost/compress/s2"
 	"go.etcd.io/bbolt"
 )
 
@@ -25,7 +26,7 @@ import (
 // version of the worker made it) is passed over, and the log is folded whole.
 //
 // The bucket has the key "about" and, numbered from 0, chunks of jobs: JSON, one job
-// a line.
+// a line, each chunk an S2 block (an extension of Snappy).
 
 var (
 	snapshotBucket = []byte("snapshot")
@@ -33,7 +34,7 @@ var (
 )
 
 const (
-	snapshotChunk = 48 << 10 // bytes after which a chunk is cut
+	snapshotChunk = 256 << 10 // bytes after which a chunk is cut, before compression
 	// A snapshot is due after so many records, and not before a quarter as many
 	// records as there are jobs: writing it costs as much as there are jobs.
 	snapshotEvery = 25_000
@@ -112,7 +113,7 @@ func (w *chunkWriter) cut(size int) error {
 	if w.buf.Len() < size {
 		return nil
 	}
-	content := bytes.Clone(w.buf.Bytes())
+	content := s2.Encode(nil, w.buf.Bytes())
 	w.buf.Reset()
 	w.sum.Write(content)
 	w.count++
@@ -149,12 +150,17 @@ func readSnapshot(tx *bbolt.Tx) (State, link, error) {
 		state = state.withEnvironment(environment)
 	}
 	jobs := immutable.NewMapBuilder[uint64, *Job](nil)
+	var plain []byte
 	for i := uint64(0); ; i++ {
 		chunk := bucket.Get(seqKey(i))
 		if chunk == nil {
 			break
 		}
-		lines := json.NewDecoder(bytes.NewReader(chunk))
+		var err error
+		if plain, err = s2.Decode(plain[:cap(plain)], chunk); err != nil {
+			return State{}, link{}, errNoSnapshot
+		}
+		lines := json.NewDecoder(bytes.NewReader(plain))
 		for {
 			job := new(Job)
 			if err := lines.Decode(job); errors.Is(err, io.EOF) {

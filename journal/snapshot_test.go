@@ -3,7 +3,6 @@ package journal
 import (
 	"bytes"
 	"errors"
-	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -39,15 +38,14 @@ func TestAStartFromASnapshot(t *testing.T) {
 		change func(*bbolt.Tx) error
 		fits   bool
 	}{
-		"as it was written":    {func(*bbolt.Tx) error { return nil }, true},
-		"none":                 {func(tx *bbolt.Tx) error { return tx.DeleteBucket(snapshotBucket) }, false},
-		"of another record":    {about(`"seq":`, `"seq":1`), false},
-		"of another fold":      {about(string(foldDigest), string(DigestOf(nil))), false},
-		"cut short":            {about(`}`, ``), false},
-		"of another chain":     {about(`"digest":"`, `"digest":"0`), false},
-		"with a job altered":   {func(tx *bbolt.Tx) error { return alterChunk(tx, "weather", "wether") }, false},
-		"with a job left out":  {func(tx *bbolt.Tx) error { return tx.Bucket(snapshotBucket).Delete(seqKey(0)) }, false},
-		"with a job cut short": {func(tx *bbolt.Tx) error { return alterChunk(tx, "}", "") }, false},
+		"as it was written":     {func(*bbolt.Tx) error { return nil }, true},
+		"none":                  {func(tx *bbolt.Tx) error { return tx.DeleteBucket(snapshotBucket) }, false},
+		"of another record":     {about(`"seq":`, `"seq":1`), false},
+		"of another fold":       {about(string(foldDigest), string(DigestOf(nil))), false},
+		"cut short":             {about(`}`, ``), false},
+		"of another chain":      {about(`"digest":"`, `"digest":"0`), false},
+		"with a chunk altered":  {alterChunk, false},
+		"with a chunk left out": {func(tx *bbolt.Tx) error { return tx.Bucket(snapshotBucket).Delete(seqKey(0)) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := storyJournal(t)
@@ -80,9 +78,11 @@ func TestAStartFromASnapshot(t *testing.T) {
 	}
 }
 
-func alterChunk(tx *bbolt.Tx, old, new string) error {
+func alterChunk(tx *bbolt.Tx) error {
 	bucket := tx.Bucket(snapshotBucket)
-	return bucket.Put(seqKey(0), []byte(strings.Replace(string(bucket.Get(seqKey(0))), old, new, 1)))
+	chunk := bytes.Clone(bucket.Get(seqKey(0)))
+	chunk[len(chunk)/2] ^= 1
+	return bucket.Put(seqKey(0), chunk)
 }
 
 // TestDamageBehindASnapshot: what came after it is checked as ever.

@@ -27,6 +27,7 @@ type Status struct {
 	Lanes       []LaneStatus        `json:"lanes"`
 	Plugins     []string            `json:"plugins"`
 	Paused      string              `json:"paused,omitempty"` // why the journal takes nothing
+	Held        string              `json:"held,omitempty"`   // why no job starts
 	Events      uint64              `json:"events"`
 	Queued      int                 `json:"queued"`
 	Running     []JobStatus         `json:"running"`
@@ -127,6 +128,7 @@ func (d *Daemon) Status() Status {
 	if err := d.journal.Paused(); err != nil {
 		s.Paused = err.Error()
 	}
+	s.Held = d.Monitor.Held()
 	for job := range state.Unfinished() {
 		if job.Phase == journal.Queued {
 			s.Queued++

@@ -78,6 +78,9 @@ func statusCommand() *cobra.Command {
 			if status.Paused != "" {
 				row("PAUSED", status.Paused)
 			}
+			if status.Held != "" {
+				row("NO JOB STARTS", status.Held)
+			}
 			for _, job := range status.Running {
 				row(fmt.Sprintf("job %d", job.Job), fmt.Sprintf("%s: %d rows, %s", job.Plugin, job.Rows, ops.Bytes(job.Bytes)))
 			}

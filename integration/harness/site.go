@@ -30,6 +30,8 @@ type Options struct {
 	Connect string
 	// WorkerID is empty for one that the worker makes up and keeps.
 	WorkerID string
+	// Folder is where the site is laid out; empty for the temporary folder.
+	Folder string
 	// Plain runs the binary as it ships, without the race detector.
 	Plain bool
 	// Arguments are more flags.
@@ -54,7 +56,7 @@ func NewSite(t testing.TB, sentinel *Sentinel, options Options) *Site {
 	t.Helper()
 	// Not t.TempDir, which has the test's name in it: the path of a socket ends at
 	// about 100 bytes.
-	root, err := os.MkdirTemp("", "site-")
+	root, err := os.MkdirTemp(options.Folder, "site-")
 	if err != nil {
 		t.Fatal(err)
 	}

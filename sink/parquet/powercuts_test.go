@@ -2,4 +2,4 @@
 
 package parquet
 
-const powerCuts = 60 // `make drill` does 1,000
+const powerCuts = 100 // `make drill` does 1,000
