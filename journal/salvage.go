@@ -116,10 +116,13 @@ func (s *salvage) note(seq uint64, at place) {
 	if raw == nil || seq == 0 {
 		return
 	}
-	if !isGap(raw) {
-		if record, err := parseRecord(raw); err != nil || record.seq != seq {
+	if isGap(raw) {
+		var g gap
+		if decodeStrictly(raw, &g) != nil || g.Dropped.To != seq {
 			return
 		}
+	} else if record, err := parseRecord(raw); err != nil || record.seq != seq {
+		return
 	}
 	for _, other := range s.records[seq] {
 		if other == at || bytes.Equal(s.bytes(other), raw) {
@@ -208,17 +211,20 @@ func (s *salvage) isContinued(from *chain) bool {
 // some record there was not found at all.
 func (s *salvage) touched(behind uint64) (jobs []uint64, blank bool) {
 	seen := map[uint64]bool{}
-	for seq := behind + 1; seq <= s.last; seq++ {
-		if len(s.records[seq]) == 0 {
-			blank = true
+	found := uint64(0)
+	for seq, places := range s.records { // numbers may be anything, in what is damaged
+		if seq <= behind {
+			continue
 		}
-		for _, at := range s.records[seq] {
+		found++
+		for _, at := range places {
 			if record, err := parseRecord(s.bytes(at)); err == nil && record.job != 0 && !seen[record.job] {
 				seen[record.job] = true
 				jobs = append(jobs, record.job)
 			}
 		}
 	}
+	blank = s.last > behind && found < s.last-behind
 	return jobs, blank
 }
 
