@@ -156,7 +156,6 @@ func TestDeadNetworkIsNoticedAndTheIdentityIsWaitedFor(t *testing.T) {
 			peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 			network := layWire(t, peer.endpoint[len("tcp://"):])
 			config := quick(network.endpoint())
-			config.HeartbeatInterval = time.Second
 			l := run(t, config)
 
 			for round := range 2 {

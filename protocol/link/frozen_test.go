@@ -16,7 +16,6 @@ func TestFrozenPeerIsNoticed(t *testing.T) {
 	t.Parallel()
 	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 	config := quick(peer.endpoint)
-	config.HeartbeatInterval = time.Second
 	l := run(t, config)
 	up := l.nextUp()
 	l.say(up.Connection, []byte("before"))

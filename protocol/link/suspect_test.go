@@ -14,7 +14,6 @@ func TestAConnectionAfterACrash(t *testing.T) {
 		t.Parallel()
 		peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 		config := quick(peer.endpoint)
-		config.HeartbeatInterval = 200 * time.Millisecond
 		config.Suspect = true
 		return run(t, config), peer, config.options().TTL() + takenMargin
 	}
