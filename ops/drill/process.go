@@ -55,7 +55,8 @@ func (s *stage) launch(n int, k *Kill) (*process, error) {
 		"--state-dir", s.state(), "--output", s.output())
 	p.cmd.Env = append(inherited(), roundVariable+"="+s.folder, "TMPDIR="+s.temp(), crashpoint.Variable+"="+script.Encode())
 	for _, flag := range workerOptions {
-		p.cmd.Env = append(p.cmd.Env, ops.VariableOf(flag)+"="+config.Value(flag))
+		variable := ops.VariableOf(flag)
+		p.cmd.Env = append(p.cmd.Env, variable+"="+config.Value(variable))
 	}
 	p.cmd.Env = append(p.cmd.Env, ops.VariableOf("heartbeat")+"="+noHeartbeat)
 	p.cmd.SysProcAttr = apart()
