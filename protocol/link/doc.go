@@ -70,7 +70,7 @@
 //     and 100 ms more, so that whoever comes next finds the identity free.
 //
 // Where it may have happened all the same, after a process that was killed (see
-// [Config.Suspect]), the link heals it: when no message has arrived by the time the
+// [Config.Suspect]) and after a peer that stood still, the link heals it: when no message has arrived by the time the
 // old connection must be gone, it is closed in good order and made anew, once. The
 // peer gives no sign by which to know better.
 //

@@ -57,4 +57,12 @@ func TestFrozenPeerIsNoticed(t *testing.T) {
 	if again.Connection != up.Connection+1 {
 		t.Errorf("connection %d is up", again.Connection)
 	}
+	// It may be one that reaches nobody. Nothing comes on it, so it is made anew.
+	if down := l.nextDown(); !errors.Is(down.Reason, errMadeAnew) {
+		t.Errorf("down because of %v", down.Reason)
+	}
+	up = l.nextUp()
+	l.say(up.Connection, []byte("after"))
+	for string(peer.next().Frames[0]) != "after" {
+	}
 }

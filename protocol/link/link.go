@@ -89,7 +89,10 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 		if result.up > 0 {
 			number++
-			suspect = suspect && !result.heard && !errors.Is(err, errMadeAnew)
+			// A peer that stood still has not let go of the identity in the meantime:
+			// its I/O thread and its application wake up together, with the next
+			// connection at the door.
+			suspect = errors.Is(err, ErrPeerSilent) || suspect && !result.heard && !result.anew
 		}
 		endpoint, kind := l.to[pause.at].text, KindOf(err)
 		delay := pause.after(result)
