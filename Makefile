@@ -111,9 +111,10 @@ fuzz: tools ## run every fuzz target for FUZZTIME each, and RANDOM_TABLES tables
 
 DRILLS ?= 10
 .PHONY: drill
-drill: tools ## kill the worker, cut the power and fill the disk at many moments, and look at what is left
+drill: tools ## kill the worker and its Sentinel, cut the power, fill the disk, break the network, and look at what is left
 	$(GO) test -timeout 2h -run '^TestKill' -count $(DRILLS) -v ./integration/...
 	$(GO) test -timeout 2h -tags drill -run 'PowerCuts|ADiskThatFillsUp|ALargeJournal' -count 1 -v ./journal ./sink/parquet ./integration
+	$(GO) test -timeout 2h -tags drill -run '^TestDrill(BadNetwork|SentinelKills)$$' -count 1 -v ./integration
 
 # Rust's writer takes part where there is a cargo. BENCHFLAGS=-repetitions=21
 # takes longer and is steadier.

@@ -69,3 +69,13 @@ func PeakMemory(t testing.TB, pid int) int64 {
 	t.Fatalf("no VmHWM in the status of process %d", pid)
 	return 0
 }
+
+// Descriptors counts the files and sockets that the worker has open.
+func (w *Worker) Descriptors() int {
+	w.t.Helper()
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.PID()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return len(open)
+}

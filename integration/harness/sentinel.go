@@ -8,7 +8,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,8 +27,11 @@ const Patience = 90 * time.Second
 type Sentinel struct {
 	Endpoint string
 
-	t     testing.TB
-	stdin io.WriteCloser
+	t         testing.TB
+	arguments []string
+	process   *exec.Cmd
+	stdin     io.WriteCloser
+	read      chan struct{} // closed when stdout has ended
 
 	mu        sync.Mutex
 	commands  int
@@ -51,46 +57,95 @@ type answer struct {
 // unless [Sentinel.TolerateViolations] was called.
 func StartSentinel(t testing.TB, burst bool) *Sentinel {
 	t.Helper()
-	arguments := []string{"-u", script(t, "sentinel", "double.py")}
 	if burst {
-		arguments = append(arguments, "--burst")
+		return start(t, "--burst")
 	}
-	s := &Sentinel{t: t, answers: map[int]answer{}, changed: make(chan struct{})}
-	process := exec.Command(parts.Python(t), arguments...)
-	process.Stderr = &s.errors
-	stdin, err := process.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	return start(t)
+}
+
+// StartOperatedSentinel starts a double that gives one job at a time and can be
+// killed, see [Sentinel.Kill]. Its operator gives out again what a worker, after it
+// came anew, does not hold.
+func StartOperatedSentinel(t testing.TB) *Sentinel {
+	t.Helper()
+	return start(t, "--operator", "--books", filepath.Join(t.TempDir(), "books"))
+}
+
+func start(t testing.TB, options ...string) *Sentinel {
+	t.Helper()
+	s := &Sentinel{
+		t: t, answers: map[int]answer{}, changed: make(chan struct{}),
+		arguments: append([]string{"-u", script(t, "sentinel", "double.py")}, options...),
 	}
-	stdout, err := process.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := process.Start(); err != nil {
-		t.Fatalf("start the Sentinel double: %v", err)
-	}
-	s.stdin = stdin
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		s.read(stdout)
-	}()
+	s.launch()
 	t.Cleanup(func() {
-		stdin.Close() // the double ends with its stdin
-		timer := time.AfterFunc(Patience, func() { _ = process.Process.Kill() })
-		<-read
-		err := process.Wait()
+		s.stdin.Close() // the double ends with its stdin
+		timer := time.AfterFunc(Patience, func() { _ = s.process.Process.Kill() })
+		<-s.read
+		err := s.process.Wait()
 		timer.Stop()
 		if err != nil || s.errors.Len() > 0 {
 			t.Errorf("the Sentinel double ended with %v:\n%s", err, s.errors.String())
 		}
 		s.report()
 	})
-	s.Endpoint = s.Await("the double's port", 0, func(m Message) bool { return m.Event == "open" }).Endpoint
 	return s
 }
 
-func (s *Sentinel) read(stdout io.Reader) {
+// launch starts the process and waits for its port.
+func (s *Sentinel) launch(more ...string) {
+	s.t.Helper()
+	mark := s.Mark()
+	s.process = exec.Command(parts.Python(s.t), append(slices.Clone(s.arguments), more...)...)
+	s.process.Stderr = &s.errors
+	stdin, err := s.process.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	stdout, err := s.process.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.process.Start(); err != nil {
+		s.t.Fatalf("start the Sentinel double: %v", err)
+	}
+	s.stdin, s.read = stdin, make(chan struct{})
+	go func() {
+		defer close(s.read)
+		s.follow(stdout)
+	}()
+	s.Endpoint = s.Await("the double's port", mark, func(m Message) bool { return m.Event == "open" }).Endpoint
+}
+
+// Kill kills the double with SIGKILL. [Sentinel.Relaunch] brings it back on its port;
+// what is in its books it knows then, and none of its workers.
+func (s *Sentinel) Kill() {
+	s.t.Helper()
+	if err := s.process.Process.Kill(); err != nil {
+		s.t.Fatalf("kill -9 the Sentinel double: %v", err)
+	}
+	<-s.read
+	_ = s.process.Wait() // it ended by the signal
+}
+
+// Relaunch starts the double again after [Sentinel.Kill].
+func (s *Sentinel) Relaunch() {
+	s.t.Helper()
+	s.mu.Lock()
+	s.ended = false
+	s.mu.Unlock()
+	s.launch("--bind", s.Endpoint)
+}
+
+// Signal sends a signal to the double.
+func (s *Sentinel) Signal(signal os.Signal) {
+	s.t.Helper()
+	if err := s.process.Process.Signal(signal); err != nil {
+		s.t.Fatalf("send %v to the Sentinel double: %v", signal, err)
+	}
+}
+
+func (s *Sentinel) follow(stdout io.Reader) {
 	lines := bufio.NewReader(stdout)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -153,6 +208,13 @@ func (s *Sentinel) Mark() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.messages)
+}
+
+// Since gives what the double has seen at and behind a mark.
+func (s *Sentinel) Since(mark int) []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.messages[mark:len(s.messages):len(s.messages)]
 }
 
 // Await returns the first message at or behind a mark that match accepts, and

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 import models
 import wire
+from books import Books
 from wire import Op
 
 
@@ -20,6 +21,7 @@ class Worker:
     capabilities: list[str]
     busy: bool = False
     job: int | None = None
+    since: int = 0  # the moment of its IDENTIFY
 
 
 @dataclass
@@ -32,18 +34,51 @@ class Job:
     error: str | None = None
     # Receipts since the last dispatch, in the order they came.
     receipts: list[dict] = field(default_factory=list)
+    dispatched: int = 0  # the moment of its last dispatch, 0 in the process before
+
+    def end(self, receipt: dict):
+        self.receipts.append(receipt)
+        self.status, self.error = receipt["status"], receipt["error_message"]
 
 
 class Desk:
-    def __init__(self, send, tell, burst: bool):
+    def __init__(self, send, tell, burst: bool, operator: bool = False, books: Books | None = None):
         self.send = send
         self.tell = tell
         self.burst = burst
+        self.operator = operator
+        self.books = books
+        self.moment = 0  # counts dispatches and introductions
         self.jobs: dict[int, Job] = {}
         self.queue: list[int] = []
         self.workers: dict[str, Worker] = {}
         self.violations: list[str] = []
         self.reloads = 0
+        if books:
+            self.read(books)
+
+    def read(self, books: Books):
+        """What is in the books is known after a restart; the workers are not."""
+        for entry in books.entries():
+            job_id = entry["job_id"]
+            match entry["kind"]:
+                case "submitted":
+                    self.jobs[job_id] = Job(job_id, models.Dispatch.model_validate(entry["dispatch"]))
+                    self.queue.append(job_id)
+                case "requeued":
+                    self.jobs[job_id].status = "QUEUED"
+                    self.queue.append(job_id)
+                case "dispatched":
+                    job = self.jobs[job_id]
+                    job.status, job.worker = "RUNNING", entry["identity"]
+                    job.dispatches += 1
+                    self.queue.remove(job_id)
+                case "ended":
+                    self.jobs[job_id].end(entry["receipt"])
+
+    def note(self, kind: str, job_id: int, **facts):
+        if self.books:
+            self.books.note(kind=kind, job_id=job_id, **facts)
 
     # What the operator of the Sentinel does.
 
@@ -51,6 +86,7 @@ class Desk:
         """Queue a job. An id that is known is given other content, as after a
         reset of the Sentinel's database."""
         self.jobs[job_id] = Job(job_id, dispatch)
+        self.note("submitted", job_id, dispatch=dispatch.model_dump())
         self.enqueue(job_id)
 
     def retry(self, job_id: int):
@@ -125,12 +161,27 @@ class Desk:
     def identify(self, identity: str, job_id: int, message: models.Identify):
         if job_id != 0:
             self.violate(f"IDENTIFY with job id {job_id}")
-        self.workers[identity] = Worker(identity, message.capabilities)
+        self.moment += 1
+        self.workers[identity] = Worker(identity, message.capabilities, since=self.moment)
         self.hand_out()
 
     def heartbeat(self, identity: str, job_id: int, message: models.Heartbeat):
         if (message.status == "BUSY") != (message.current_job_id is not None):
             self.violate(f"HEARTBEAT {message.status} with current job {message.current_job_id}")
+        worker = self.workers.get(identity)
+        if self.operator and worker and message.status == "IDLE":
+            self.look_after(worker)
+
+    def look_after(self, worker: Worker):
+        """As an operator does who reads the records: a worker that came anew, and is
+        idle, does not hold what it was given before. That is given out again."""
+        for job in self.jobs.values():
+            if job.status == "RUNNING" and job.worker == worker.identity and job.dispatched < worker.since:
+                job.status = "QUEUED"
+                self.note("requeued", job.id)
+                self.tell("requeued", job_id=job.id, identity=worker.identity)
+                self.queue.append(job.id)
+        self.hand_out()
 
     def conclude(self, identity: str, job_id: int, message: models.Conclude):
         job = self.jobs.get(job_id)
@@ -144,6 +195,8 @@ class Desk:
                 self.violate(f"CONCLUDE of job {job_id}, which was never dispatched")
             job.receipts.append(receipt)
             if message.status in ("SUCCESS", "FAILED"):
+                if job.status not in ("SUCCESS", "FAILED"):
+                    self.note("ended", job_id, receipt=receipt)
                 job.status, job.error = message.status, message.error_message
             else:
                 self.violate(f"CONCLUDE of job {job_id} with status {message.status}: the job stays RUNNING")
@@ -176,6 +229,8 @@ class Desk:
             if not free:
                 return
             job = self.jobs[self.queue.pop(0)]
+            if job.status != "QUEUED":
+                continue  # its receipt came after all
             able = [w for w in free if job.dispatch.plugin_name in w.capabilities]
             if not able:
                 job.status, job.error = "FAILED", "no capable worker"
@@ -184,6 +239,9 @@ class Desk:
             worker = able[0]
             worker.busy, worker.job = True, job.id
             job.status, job.worker = "RUNNING", worker.identity
+            self.moment += 1
+            job.dispatched = self.moment
+            self.note("dispatched", job.id, identity=worker.identity)
             self.send(worker.identity, self.dispatch_frames(job))
             job.dispatches += 1
             self.tell("dispatched", job_id=job.id, identity=worker.identity)

@@ -4,9 +4,10 @@ It is driven by JSON lines on stdin, answers each with one JSON line on stdout,
 and reports there what it sees as it sees it. `{"do": "quit"}` or the end of
 stdin ends it.
 
-    python double.py [--burst]
+    python double.py [--burst] [--operator] [--books FILE] [--bind ENDPOINT]
 
-It is no Sentinel: it keeps everything in memory and finds no files.
+It is no Sentinel: it finds no files, and keeps what it knows in memory, or in books
+that outlive kill -9.
 """
 
 import argparse
@@ -20,16 +21,18 @@ import zmq
 
 import models
 import wire
+from books import Books
 from desk import Desk
 from wire import Op
 
 
 class Double:
-    def __init__(self, burst: bool):
+    def __init__(self, arguments: argparse.Namespace):
         self.context = zmq.Context()
         self.socket: zmq.Socket | None = None
-        self.endpoint = "tcp://127.0.0.1:*"
-        self.desk = Desk(self.send, self.tell, burst)
+        self.endpoint = arguments.bind
+        books = Books(arguments.books) if arguments.books else None
+        self.desk = Desk(self.send, self.tell, arguments.burst, arguments.operator, books)
         self.held = False  # the Sentinel is busy with something else
         self.pending = b""  # the start of a command whose line has not ended yet
 
@@ -172,4 +175,7 @@ class Double:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--burst", action="store_true", help="hand out jobs without waiting for earlier ones")
-    Double(parser.parse_args().burst).run()
+    parser.add_argument("--operator", action="store_true", help="give out again what a worker that came anew does not hold")
+    parser.add_argument("--books", help="file of the books; what is in it is known at the start")
+    parser.add_argument("--bind", default="tcp://127.0.0.1:*", help="endpoint of the ROUTER")
+    Double(parser.parse_args()).run()
