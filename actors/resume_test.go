@@ -288,7 +288,7 @@ func wantNumbers(t *testing.T, what string, got, want []int64) {
 	}
 }
 
-// two sinks that cut their row groups at different points, none at a batch's end.
+// twoSinks cut their row groups at different points, none at a batch's end.
 var twoSinks = []journal.SinkSpec{
 	{Topic: "even", URI: "parquet://even.parquet?row_group_rows=330&bloom=n", Mode: "append"},
 	{Topic: "odd", URI: "parquet://odd.parquet?row_group_rows=270&page_bytes=1024", Mode: "replace"},
@@ -358,7 +358,6 @@ func TestAFewCheckpointsAreEnough(t *testing.T) {
 	if n := d.events("output-checkpointed"); n != 0 {
 		t.Errorf("a small job has %d checkpoints", n)
 	}
-
 	d = newDesktop(t, twoSinks...)
 	r = d.begin()
 	r.giveAll(0, 40)
@@ -393,7 +392,6 @@ func TestOtherDataStartsOver(t *testing.T) {
 			first.giveAll(0, 12)
 			first.durable(8)
 			first.crash()
-
 			r := d.begin()
 			second(r)
 			close(r.a.feed)
