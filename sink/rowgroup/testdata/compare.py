@@ -73,6 +73,40 @@ UNREADABLE = {
 }
 
 
+def is_empty(t):
+    """Whether a type is a struct of nothing but nulls, as deep as may be."""
+    return pa.types.is_struct(t) and all(pa.types.is_null(f.type) or is_empty(f.type) for f in t)
+
+
+def has_list(t):
+    """Whether a type is a list or a map, or a struct with one, not counting what is inside of others."""
+    if pa.types.is_struct(t):
+        return any(has_list(f.type) for f in t)
+    return pa.types.is_nested(t)
+
+
+def without_empty(value, t):
+    """A struct's value without the structs inside of it that hold nothing but nulls."""
+    if value is None or not pa.types.is_struct(t):
+        return value
+    return {f.name: without_empty(value[f.name], f.type) for f in t if not is_empty(f.type)}
+
+
+def same(reader, field, want, got):
+    """Whether a reader read a value as it should have.
+
+    duckdb (2.0) reads no levels of columns of the null type. In a column of
+    structs with a list among them it takes all structs that hold nothing but
+    nulls as present, in pyarrow's files too (nullstructs.py): that is not held
+    against this file.
+    """
+    if want == got:
+        return True
+    if reader == "duckdb" and pa.types.is_struct(field.type) and has_list(field.type):
+        return without_empty(want, field.type) == without_empty(got, field.type)
+    return False
+
+
 def expected(column):
     out = []
     for chunk in column.chunks:
@@ -153,10 +187,11 @@ def main():
                 bad += 1
                 continue
             for i, field in enumerate(schema):
-                if i >= len(got) or want[i] != got[i]:
+                read = got[i] if i < len(got) else []
+                where = [k for k, (a, b) in enumerate(zip(want[i], read)) if not same(reader, field, a, b)][:3]
+                if where or len(want[i]) != len(read):
                     bad += 1
-                    where = [k for k in range(min(len(want[i]), len(got[i]))) if want[i][k] != got[i][k]][:3]
-                    print(f"{reader}: {name}: column {field.name} {field.type}: {len(want[i])} and {len(got[i])} rows, differs at {where}: {[(want[i][k], got[i][k]) for k in where]}"[:600])
+                    print(f"{reader}: {name}: column {field.name} {field.type}: {len(want[i])} and {len(read)} rows, differs at {where}: {[(want[i][k], read[k]) for k in where]}"[:600])
             counts[reader] += 1
     print(f"{len(names)} files:", ", ".join(f"{r} read {n} and fails on pyarrow's own of {excused[r]}" for r, n in counts.items()))
     sys.exit(1 if bad else 0)
