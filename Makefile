@@ -116,7 +116,11 @@ drill: tools ## kill the worker and its Sentinel, cut the power, fill the disk, 
 	$(GO) test -timeout 2h -tags drill -run 'PowerCuts|ADiskThatFillsUp|ALargeJournal' -count 1 -v ./journal ./sink/parquet ./integration
 	$(GO) test -timeout 2h -tags drill -run '^TestDrill(BadNetwork|SentinelKills)$$' -count 1 -v ./integration
 
-# Rust's writer takes part where there is a cargo. BENCHFLAGS=-repetitions=21
+.PHONY: large
+large: tools ## write 100 million rows to one file, and let every reader scan it
+	$(GO) test -count 1 -timeout 2h -tags drill -run '^TestDrillHundredMillionRows$$' -v ./sink/rowgroup
+
+# Rust's writer takes part where there is a cargo. BENCHFLAGS=-turns=20
 # takes longer and is steadier.
 .PHONY: bench
 bench: workerbench linkbench ## measure the worker, the link, and the Parquet encoder beside others, into docs/benchmarks.md

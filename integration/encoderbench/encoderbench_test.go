@@ -29,7 +29,7 @@ func TestBenchmarkOfSmallTables(t *testing.T) {
 	if err := os.WriteFile(document, []byte("before\n"+beginMark+"\nan earlier run\n"+endMark+"\nafter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := start(t.Context(), []string{"-python", parts.Python(t), "-source", ".", "-rust=false", "-repetitions", "2", "-shrink", "1000", "-tables", "mixed,nested", "-document", document})
+	err := start(t.Context(), []string{"-python", parts.Python(t), "-source", ".", "-rust=false", "-turns", "2", "-shrink", "1000", "-tables", "mixed,nested", "-document", document})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,15 +45,15 @@ func start(ctx context.Context, arguments []string) error {
 	source := flags.String("source", "integration/encoderbench", "`folder` of this program's source")
 	build := flags.String("build", "bin/encoderbench", "`folder` for what cargo builds")
 	rust := flags.Bool("rust", true, "let Rust's writer take part, if there is a cargo")
-	repetitions := flags.Int("repetitions", 9, "encodings of each table and codec that are measured")
+	turns := flags.Int("turns", 5, "`turns` of each contestant, table and codec; three encodings of a turn are measured")
 	shrink := flags.Int("shrink", 1, "divide the rows of all tables by this")
 	names := flags.String("tables", "", "`names` of the tables to encode, a,b,c; none: all")
 	document := flags.String("document", "", "Markdown `file` to put the report into; none: print it")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
-	if *repetitions < 1 || *shrink < 1 || *shrink > 1000 || flags.NArg() > 0 {
-		return errors.New("repetitions and shrink begin at 1, shrink ends at 1000, and there are no other arguments")
+	if *turns < 1 || *shrink < 1 || *shrink > 1000 || flags.NArg() > 0 {
+		return errors.New("turns and shrink begin at 1, shrink ends at 1000, and there are no other arguments")
 	}
 	all, err := chosen(tables(*shrink), *names)
 	if err != nil {
@@ -81,11 +81,11 @@ func start(ctx context.Context, arguments []string) error {
 		return err
 	}
 	defer os.RemoveAll(folder)
-	heats, err := run(ctx, p, all, *repetitions, folder, os.Stderr)
+	heats, err := run(ctx, p, all, *turns, folder, os.Stderr)
 	if err != nil {
 		return err
 	}
-	text := report(all, heats, p.contestants(), *repetitions)
+	text := report(all, heats, p.contestants(), *turns)
 	if *document == "" {
 		fmt.Println(text)
 		return nil

@@ -42,7 +42,7 @@ func sizeTo(other string) func(h heat) (float64, bool) {
 	}
 }
 
-// twoWorkers compares the best repetitions: with as many workers as cores, all
+// twoWorkers compares the best encodings: with as many workers as cores, all
 // that the machine does besides is waited for.
 func twoWorkers(h heat) (float64, bool) {
 	return h.results[ownName].bestWall / h.results[ownTwoName].bestWall, true
@@ -65,7 +65,7 @@ var bars = []bar{
 }
 
 // report is the Markdown of one run.
-func report(all []table, heats []heat, names []string, repetitions int) string {
+func report(all []table, heats []heat, names []string, turns int) string {
 	var b strings.Builder
 	memory := "unknown memory"
 	if n := memoryBytes(); n > 0 {
@@ -79,13 +79,13 @@ func report(all []table, heats []heat, names []string, repetitions int) string {
 		}
 	}
 	slices.Sort(spreads)
-	fmt.Fprintf(&b, "Medians of %d repetitions; the middle half of a cell's repetitions lies within\n±%.0f %% of its median (median of all cells; at worst ±%.0f %%).\n",
-		repetitions, 100*median(spreads), 100*spreads[len(spreads)-1])
+	fmt.Fprintf(&b, "Medians of %d encodings in %d turns; the middle half of a cell's encodings lies within\n±%.0f %% of its median (median of all cells; at worst ±%.0f %%).\n",
+		turns*measuredInTurn, turns, 100*median(spreads), 100*spreads[len(spreads)-1])
 	if !slices.Contains(names, rustName) {
 		b.WriteString("Rust's writer took no part: there was no cargo, or it was left out.\n")
 	}
 
-	b.WriteString("\nThe own encoder (one worker) in CPU seconds and megabytes; the others as multiples\nof it, CPU / bytes. Two workers: how many times as fast by the clock, best\nrepetition to best repetition.\n\n")
+	b.WriteString("\nThe own encoder (one worker) in CPU seconds and megabytes; the others as multiples\nof it, CPU / bytes. Two workers: how many times as fast by the clock, best\nencoding to best encoding.\n\n")
 	b.WriteString("| table, codec | own | two workers |")
 	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == ownName || name == ownTwoName })
 	for _, name := range others {
