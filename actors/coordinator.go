@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/bridge"
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 	"github.com/casparian-flow/casparian-worker/venv"
 )
 

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // repliesLimit bounds the answers about environments that wait for their turn.

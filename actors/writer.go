@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
-	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/venv"
 )

@@ -13,7 +13,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // Spec says what a guest is to run.

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/integration/harness"
 	"github.com/casparian-flow/casparian-worker/integration/parts"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // rehearsalTime bounds one drill of these tests on a busy machine.

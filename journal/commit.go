@@ -9,7 +9,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 const (

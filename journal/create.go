@@ -10,7 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // createStore makes an empty journal under a temporary name and gives it its own

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/casparian-flow/casparian-worker/disk"
-	"github.com/casparian-flow/casparian-worker/disk/powercut"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
+	"github.com/casparian-flow/casparian-worker/ops/disk/powercut"
 )
 
 // TestPowerCuts cuts the power at every call of the disk, and within transactions,

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/casparian-flow/casparian-worker/disk"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 )
 
 // damagedJournal writes a journal of some pages and overwrites a part of its file.

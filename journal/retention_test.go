@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/disk"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 )
 
 // lives writes the whole lives of jobs, their events interleaved, the environment

@@ -16,8 +16,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // Control is the worker's control socket: a live worker holds the journal alone,

@@ -13,8 +13,8 @@ import (
 
 	"github.com/casparian-flow/casparian-worker/actors"
 	"github.com/casparian-flow/casparian-worker/bridge"
-	"github.com/casparian-flow/casparian-worker/disk"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 	"github.com/casparian-flow/casparian-worker/protocol/link"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/parquet"

@@ -9,8 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/ops"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // daemon runs the worker until it is told to stop.

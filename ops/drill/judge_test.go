@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 	"github.com/casparian-flow/casparian-worker/protocol"
 )
 

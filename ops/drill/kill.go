@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // Kill is where one worker process of a round ends: at a passing of a point, or at

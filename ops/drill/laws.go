@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // history is what the journal of a round says.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // restartTime is about what a worker waits before it dials again after a crash, so

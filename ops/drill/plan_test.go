@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // planning is a planner for a load with one job and one with three.

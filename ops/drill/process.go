@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
 	"github.com/casparian-flow/casparian-worker/ops"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // roundVariable marks every process of a round: its value is the round's folder.

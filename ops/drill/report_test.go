@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // counted is a report of three rounds: a good one, a bad one, and one at a random

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"os"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 )
 
 // trace is what a worker process passed, in order.

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
 	"github.com/casparian-flow/casparian-worker/protocol/link/zmtp"
 )
 

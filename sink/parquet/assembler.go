@@ -12,8 +12,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
-	"github.com/casparian-flow/casparian-worker/disk"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/rowgroup"
 )

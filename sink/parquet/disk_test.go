@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/casparian-flow/casparian-worker/disk"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/casparian-flow/casparian-worker/crashpoint"
-	"github.com/casparian-flow/casparian-worker/disk"
+	"github.com/casparian-flow/casparian-worker/ops/crashpoint"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 

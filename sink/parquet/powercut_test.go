@@ -9,8 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
-	"github.com/casparian-flow/casparian-worker/disk"
-	"github.com/casparian-flow/casparian-worker/disk/powercut"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
+	"github.com/casparian-flow/casparian-worker/ops/disk/powercut"
 	"github.com/casparian-flow/casparian-worker/sink"
 )
 

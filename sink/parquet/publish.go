@@ -1,6 +1,6 @@
 package parquet
 
-import "github.com/casparian-flow/casparian-worker/disk"
+import "github.com/casparian-flow/casparian-worker/ops/disk"
 
 // linkNew publishes by a hard link, which never takes another file's place.
 func (o *outputRoot) linkNew(staging, final string) error {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/casparian-flow/casparian-worker/disk"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 )
 
 // publishNew gives the staged file its final name in the same folder, and fails
