@@ -27,7 +27,7 @@ func floor(ctx context.Context, python string, s scenario, input string, imports
 		return o, err
 	}
 	defer os.RemoveAll(folder)
-	host, err := bridge.NewHost(bridge.Options{Dir: filepath.Join(folder, "guests"), Limits: bridge.Limits{Connect: time.Minute}})
+	host, err := bridge.NewHost(bridge.Options{Dir: filepath.Join(folder, "guests"), Limits: bridge.Limits{Connect: time.Minute}, Warm: bridge.Warm{Interpreters: 1}})
 	if err != nil {
 		return o, err
 	}
