@@ -288,7 +288,7 @@ func sentinelKills(t *testing.T, seed uint64, lanes, jobs, kills int, frozen tim
 		d.until("the next kill", func() bool { return len(d.ended)-d.lanes >= n*jobs/(kills+1) })
 		if n == kills/2 {
 			sentinel.Signal(syscall.SIGSTOP)
-			time.Sleep(frozen)
+			time.Sleep(frozen) // how long it stands still is what is tried
 			sentinel.Signal(syscall.SIGCONT)
 			stands := len(d.ended)
 			d.until("a job after the Sentinel was frozen", func() bool { return len(d.ended) > stands })

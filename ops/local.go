@@ -82,7 +82,7 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 			server.Close()
 		}
 	}()
-	name := pluginName(l.Plugin)
+	name := PluginName(l.Plugin)
 	config.Connect, config.Plugins = List{server.Endpoint()}, List{name}
 	config.Lanes = 1 // the embedded Sentinel does not wait for one job to give the next
 	// The embedded Sentinel listens on this machine and asks for no credentials.

@@ -13,9 +13,7 @@ import (
 
 // PluginName is the file's name, or its folder's where the file is just called
 // plugin.py.
-func PluginName(path string) string { return pluginName(path) }
-
-func pluginName(path string) string {
+func PluginName(path string) string {
 	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	if folder := filepath.Base(filepath.Dir(path)); name == "plugin" && folder != "." && folder != string(filepath.Separator) {
 		return folder

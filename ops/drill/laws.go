@@ -91,7 +91,8 @@ func (s *stage) lawOfReceipts(h history) {
 		if j, known := h.state.Job(job); !known || j.Phase != journal.Confirmed {
 			continue
 		}
-		// What the worker wrote may still be on its way to the Sentinel.
+		// What the worker wrote may still be on its way to the Sentinel, whose list
+		// of receipts tells nobody when it grows.
 		for deadline := time.Now().Add(endTime); ; time.Sleep(10 * time.Millisecond) {
 			if _, got := s.received()[job]; got {
 				break

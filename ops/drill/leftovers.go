@@ -41,6 +41,7 @@ func (s *stage) leftovers() []string {
 		return ""
 	})
 	walk(s.temp(), func(string, fs.DirEntry) string { return "temporary file" })
+	// Other programs' processes send no signal when they end.
 	for deadline := time.Now().Add(endTime); ; time.Sleep(20 * time.Millisecond) {
 		left := s.processes()
 		if len(left) == 0 {
