@@ -19,6 +19,19 @@ BINARY  := bin/casparian-worker
 # The platforms the worker must build for.
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 
+# What the binary for linux/amd64 may have at most; check-size FILE PLATFORM fails
+# beyond it. When it jumps by megabytes, something reached reflect's MethodByName
+# (a template, mostly), and the linker keeps every exported method since:
+# go build -ldflags=-dumpdep ./cmd/casparian-worker 2>&1 | grep ReflectMethod
+SIZE_LIMIT := 15000000
+define check-size
+	size="$$(wc -c < $(1) | tr -d ' ')"; \
+	printf '%s: %s bytes, %s\n' $(1) "$$size" $(2); \
+	if [ $(2) = linux/amd64 ] && [ "$$size" -gt $(SIZE_LIMIT) ]; then \
+	    echo "$(1) is larger than $(SIZE_LIMIT) bytes" >&2; exit 1; \
+	fi
+endef
+
 # The real parts of the tests: a CPython with libzmq, pyarrow, duckdb, polars, and uv.
 TOOLS       := .tools/py
 TOOLS_STAMP := $(TOOLS)/.requirements
@@ -49,7 +62,8 @@ RACE     := $(if $(CC_FOUND),-race,)
 .PHONY: build
 build: ## build bin/casparian-worker for this machine
 	@CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/casparian-worker
-	@printf '%s: %s bytes, %s\n' $(BINARY) "$$(wc -c < $(BINARY) | tr -d ' ')" "$$($(BINARY) version)"
+	@$(call check-size,$(BINARY),"$$($(GO) env GOOS)/$$($(GO) env GOARCH)")
+	@$(BINARY) version
 
 .PHONY: test
 test: tools ## run every test, with the race detector
@@ -84,7 +98,7 @@ cross: ## build and vet for every platform
 	    if [ $$GOOS = windows ]; then target=$$target.exe; fi; \
 	    $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $$target ./cmd/casparian-worker; \
 	    $(GO) vet ./...; \
-	    printf '%-14s %10s bytes  %s\n' $$platform "$$(wc -c < $$target | tr -d ' ')" $$target; \
+	    $(call check-size,$$target,$$platform); \
 	done
 
 # uv builds the plugin's environment, as for a Sentinel's job. What the demo

@@ -90,7 +90,6 @@ Each flag has a variable, named in brackets; a flag beats its variable.
 			return daemon(cmd.Context(), config, cmd.ErrOrStderr())
 		},
 	}
-	root.SetVersionTemplate("casparian-worker {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.Flags().SortFlags = false
