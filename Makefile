@@ -68,7 +68,7 @@ build: ## build bin/casparian-worker for this machine
 .PHONY: test
 test: tools ## run every test, with the race detector
 	@$(if $(RACE),,echo 'no C compiler found: the tests run WITHOUT the race detector' >&2)
-	$(GO) test $(RACE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --packages ./... $(GOTESTSUM_FLAGS) -- $(RACE) -timeout $(TEST_TIMEOUT) $(TESTFLAGS)
 
 .PHONY: interop
 interop: tools ## let parquet-java read what the encoder writes (needs a JDK >= 17 and Maven)
@@ -123,12 +123,10 @@ fuzz: tools ## run every fuzz target for FUZZTIME each, and RANDOM_TABLES tables
 	    done; \
 	done
 
-DRILLS ?= 10
+# DRILLS="kills power" runs these parts only, SEED=7 repeats a run, KILLS=50 is shorter.
 .PHONY: drill
-drill: tools ## kill the worker and its Sentinel, cut the power, fill the disk, break the network, and look at what is left
-	$(GO) test -timeout 2h -run '^TestKill' -count $(DRILLS) -v ./integration/...
-	$(GO) test -timeout 2h -tags drill -run 'PowerCuts|ADiskThatFillsUp|ALargeJournal' -count 1 -v ./journal ./sink/parquet ./integration
-	$(GO) test -timeout 2h -tags drill -run '^TestDrill(BadNetwork|SentinelKills)$$' -count 1 -v ./integration
+drill: build tools ## kill the worker and its Sentinel, cut the power, fill the disk, break the network, and look at what is left
+	integration/every-drill $(DRILLS)
 
 .PHONY: large
 large: tools ## write 100 million rows to one file, and let every reader scan it
@@ -174,16 +172,6 @@ manyjobs: build tools ## run MANYJOBS small jobs and see whether anything grows,
 .PHONY: microbench
 microbench: ## run the Go benchmarks of all packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-
-# SEED=7 repeats a drill.
-SEED  ?= $(shell date +%s)
-KILLS ?= 500
-.PHONY: rehearse
-rehearse: build tools ## drill every transition and KILLS random moments with the product's own command
-	$(BINARY) drill --python $(TOOLS)/bin/python --every-transition --warm-guests off --seed $(SEED)
-	$(BINARY) drill --python $(TOOLS)/bin/python --kills $(KILLS) --seed $(SEED)
-
-drill: rehearse
 
 .PHONY: clean
 clean: ## remove what was built, and the installed parts

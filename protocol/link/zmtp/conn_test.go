@@ -103,12 +103,12 @@ func TestPingIsAnsweredWithItsContext(t *testing.T) {
 	}
 }
 
-// libzmq stops the TTL's clock with any frame that is not a PING.
+// libzmq stops the TTL's clock with any frame that is not a PING. The interval is
+// longer than the test may take: only the message can be the reason of the second one.
 func TestPingFollowsEveryMessage(t *testing.T) {
-	conn, peer := opened(t, Options{HeartbeatInterval: 4 * time.Second})
+	conn, peer := opened(t, Options{HeartbeatInterval: time.Hour})
 	serving(t, conn, ignore)
 	peer.nextCommand("PING")
-	began := time.Now()
 	if err := conn.Send(t.Context(), [][]byte{[]byte("hello")}); err != nil {
 		t.Fatal(err)
 	}
@@ -116,9 +116,6 @@ func TestPingFollowsEveryMessage(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	peer.nextCommand("PING")
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the PING behind the message took %s", took)
-	}
 }
 
 func TestSilentPeerIsGivenUpAfterTwoIntervals(t *testing.T) {
