@@ -54,8 +54,9 @@ func TestMemoryStaysFlat(t *testing.T) {
 		return
 	}
 	// The peak depends on where the garbage collector happens to stand: runs of 5M
-	// rows differ by 15 MB among themselves. The file grows by 380 MB.
-	const most, noise = 100_000_000, 24 << 20
+	// rows differ by 15 MB among themselves. The file grows by 380 MB: to keep a tenth
+	// of that would show.
+	const most, noise = 100_000_000, 38 << 20
 	for name, result := range map[string]loaded{"5M rows": five, "20M rows": twenty, "5M rows, flushed often": often} {
 		if result.PeakBytes > most {
 			t.Errorf("%s: %d MB resident, at most %d MB are wanted", name, result.PeakBytes>>20, most>>20)
