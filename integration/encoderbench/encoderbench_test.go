@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/casparian-flow/casparian-worker/integration/benchreport"
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 )
 
@@ -26,7 +27,8 @@ func TestMain(m *testing.M) {
 // the report has a place for each of them.
 func TestBenchmarkOfSmallTables(t *testing.T) {
 	document := filepath.Join(t.TempDir(), "benchmarks.md")
-	if err := os.WriteFile(document, []byte("before\n"+beginMark+"\nan earlier run\n"+endMark+"\nafter\n"), 0o644); err != nil {
+	begin, end := benchreport.Marks("make bench")
+	if err := os.WriteFile(document, []byte("before\n"+begin+"\nan earlier run\n"+end+"\nafter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	err := start(t.Context(), []string{"-python", parts.Python(t), "-source", ".", "-rust=false", "-turns", "2", "-shrink", "1000", "-tables", "mixed,nested", "-document", document})

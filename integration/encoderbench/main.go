@@ -18,6 +18,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/casparian-flow/casparian-worker/integration/benchreport"
 )
 
 // contestCommand makes this program a contestant:
@@ -86,11 +88,7 @@ func start(ctx context.Context, arguments []string) error {
 		return err
 	}
 	text := report(all, heats, p.contestants(), *turns)
-	if *document == "" {
-		fmt.Println(text)
-		return nil
-	}
-	return place(*document, text)
+	return benchreport.Put(*document, "make bench", text)
 }
 
 // chosen are the tables of these names.

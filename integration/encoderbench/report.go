@@ -1,19 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-)
-
-// The report stands between these lines of the document. What is around them
-// is written by people.
-const (
-	beginMark = "<!-- begin: make bench -->"
-	endMark   = "<!-- end: make bench -->"
 )
 
 // bar is what the own encoder is held to.
@@ -127,22 +118,4 @@ func report(all []table, heats []heat, names []string, turns int) string {
 		fmt.Fprintf(&b, "| %s | %d | %s |\n", t.name, t.rows, t.about)
 	}
 	return b.String()
-}
-
-// place puts the report between the marks of a document.
-func place(path, report string) error {
-	document, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("place the report: %w", err)
-	}
-	before, rest, begun := bytes.Cut(document, []byte(beginMark))
-	_, after, ended := bytes.Cut(rest, []byte(endMark))
-	if !begun || !ended {
-		return fmt.Errorf("place the report: %s needs the lines %q and %q", path, beginMark, endMark)
-	}
-	next := fmt.Sprintf("%s%s\n\n%s\n%s%s", before, beginMark, report, endMark, after)
-	if err := os.WriteFile(path, []byte(next), 0o644); err != nil {
-		return fmt.Errorf("place the report: %w", err)
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/casparian-flow/casparian-worker/integration/benchreport"
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 )
 
@@ -16,7 +17,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // Both contestants do a few messages of every task, and the report has a line for each.
 func TestBenchmarkOfFewMessages(t *testing.T) {
 	document := filepath.Join(t.TempDir(), "benchmarks.md")
-	if err := os.WriteFile(document, []byte("before\n"+beginMark+"\nan earlier run\n"+endMark+"\nafter\n"), 0o644); err != nil {
+	begin, end := benchreport.Marks("make linkbench")
+	if err := os.WriteFile(document, []byte("before\n"+begin+"\nan earlier run\n"+end+"\nafter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := start(t.Context(), []string{"-python", parts.Python(t), "-source", ".", "-repetitions", "1", "-shrink", "1000", "-document", document}); err != nil {

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"slices"
 
+	"github.com/casparian-flow/casparian-worker/integration/benchreport"
 	"github.com/casparian-flow/casparian-worker/protocol/link/curve"
 )
 
@@ -74,11 +75,7 @@ func start(ctx context.Context, arguments []string) error {
 		results = append(results, some...)
 	}
 	text := report(results, *repetitions)
-	if *document == "" {
-		fmt.Print(text)
-		return nil
-	}
-	return putInto(*document, text)
+	return benchreport.Put(*document, "make linkbench", text)
 }
 
 // bench is how tasks are measured.

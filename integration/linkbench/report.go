@@ -1,18 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
-)
-
-// The report stands between these lines of the document. What is around them
-// is written by people.
-const (
-	beginMark = "<!-- begin: make linkbench -->"
-	endMark   = "<!-- end: make linkbench -->"
 )
 
 // bar is how many times as long as pyzmq the link may take.
@@ -52,18 +43,4 @@ func rate(t task, seconds float64) string {
 		return fmt.Sprintf("%.0f/s", float64(t.Messages)/seconds)
 	}
 	return fmt.Sprintf("%.0f MB/s", float64(t.Messages)*float64(t.Size)/1e6/seconds)
-}
-
-// putInto replaces what a document has between the marks.
-func putInto(document, text string) error {
-	content, err := os.ReadFile(document)
-	if err != nil {
-		return err
-	}
-	before, rest, begins := bytes.Cut(content, []byte(beginMark))
-	_, after, ends := bytes.Cut(rest, []byte(endMark))
-	if !begins || !ends {
-		return fmt.Errorf("%s has no lines %s and %s", document, beginMark, endMark)
-	}
-	return os.WriteFile(document, []byte(string(before)+beginMark+"\n\n"+text+"\n"+endMark+string(after)), 0o644)
 }

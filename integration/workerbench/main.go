@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+
+	"github.com/casparian-flow/casparian-worker/integration/benchreport"
 )
 
 func main() {
@@ -58,7 +60,7 @@ func start(ctx context.Context, arguments []string) error {
 		if err != nil {
 			return err
 		}
-		return publish(*document, manyMarks, text)
+		return benchreport.Put(*document, "make manyjobs", text)
 	}
 	chosen, err := choose(*names, *long)
 	if err != nil {
@@ -76,7 +78,7 @@ func start(ctx context.Context, arguments []string) error {
 			return err
 		}
 	}
-	return publish(*document, reportMarks, results.report())
+	return benchreport.Put(*document, "make workerbench", results.report())
 }
 
 func choose(names string, long bool) ([]scenario, error) {

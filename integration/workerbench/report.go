@@ -1,20 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
-)
-
-// marks are the lines of a document that a report stands between. What is around
-// them is written by people.
-type marks struct{ begin, end string }
-
-var (
-	reportMarks = marks{"<!-- begin: make workerbench -->", "<!-- end: make workerbench -->"}
-	manyMarks   = marks{"<!-- begin: make manyjobs -->", "<!-- end: make manyjobs -->"}
 )
 
 // bar is what the worker is held to.
@@ -123,26 +112,4 @@ func milliseconds(seconds float64) string {
 	default:
 		return fmt.Sprintf("%.2f", ms)
 	}
-}
-
-// publish puts a report between the marks of a document, or prints it.
-func publish(path string, m marks, report string) error {
-	if path == "" {
-		fmt.Println(report)
-		return nil
-	}
-	document, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("place the report: %w", err)
-	}
-	before, rest, begun := bytes.Cut(document, []byte(m.begin))
-	_, after, ended := bytes.Cut(rest, []byte(m.end))
-	if !begun || !ended {
-		return fmt.Errorf("place the report: %s needs the lines %q and %q", path, m.begin, m.end)
-	}
-	next := fmt.Sprintf("%s%s\n\n%s\n%s%s", before, m.begin, report, m.end, after)
-	if err := os.WriteFile(path, []byte(next), 0o644); err != nil {
-		return fmt.Errorf("place the report: %w", err)
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/casparian-flow/casparian-worker/integration/benchreport"
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 )
 
@@ -25,8 +26,10 @@ func TestBenchmarkOfSmallLoads(t *testing.T) {
 		t.Fatalf("build the worker: %v\n%s", err, out)
 	}
 	document, chart := filepath.Join(folder, "benchmarks.md"), filepath.Join(folder, "chart.svg")
-	begin := "before\n" + reportMarks.begin + "\nan earlier run\n" + reportMarks.end + "\nafter\n" + manyMarks.begin + manyMarks.end
-	if err := os.WriteFile(document, []byte(begin), 0o644); err != nil {
+	begin, end := benchreport.Marks("make workerbench")
+	manyBegin, manyEnd := benchreport.Marks("make manyjobs")
+	before := "before\n" + begin + "\nan earlier run\n" + end + "\nafter\n" + manyBegin + manyEnd
+	if err := os.WriteFile(document, []byte(before), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	common := []string{"-worker", worker, "-python", parts.Python(t), "-source", "..", "-document", document}
