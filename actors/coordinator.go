@@ -34,6 +34,8 @@ type Coordinator struct {
 
 	lanes     []*lane
 	began     time.Time
+	undurable bool                   // something was decided and not made durable yet
+	begun     []*assignment          // decided, and to be handed over once that is durable
 	running   map[uint64]*assignment // by job id; also one that a newer generation waits for
 	closing   map[uint64]bool        // sealed jobs being published again after a restart
 	asked     map[string][]EnvironmentAsked
@@ -115,7 +117,9 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 			fallthrough
 		case journal.Queued:
 			if job.Attempts > 0 || len(job.Stale) > 0 {
-				c.discard(ctx, job, job.Checkpoint)
+				if err := c.discard(ctx, job, job.Checkpoint); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -195,10 +199,48 @@ func (c *Coordinator) Run(ctx context.Context) error {
 				err = c.lapse(ctx)
 			}
 		}
+		if err == nil {
+			err = c.catchUp(ctx)
+		}
 		if err != nil {
 			return unlessDone(ctx, err)
 		}
 	}
+}
+
+// catchUp handles what has arrived meanwhile, so that it shares the next commit.
+func (c *Coordinator) catchUp(ctx context.Context) (err error) {
+	const atOnce = 64
+	for range atOnce {
+		select {
+		case event := <-c.source.Events():
+			err = c.hear(ctx, event)
+		case ended := <-c.writer.reports:
+			err = c.settle(ctx, ended)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decide appends an event. It is durable after the next harden, which comes before
+// anything is done because of it.
+func (c *Coordinator) decide(ctx context.Context, event journal.Event, blobs ...[]byte) (journal.State, error) {
+	c.undurable = true
+	return c.journal.AppendLater(ctx, event, blobs...)
+}
+
+// harden makes what was decided durable, all of it in one commit.
+func (c *Coordinator) harden(ctx context.Context) error {
+	if !c.undurable {
+		return nil
+	}
+	c.undurable = false
+	return c.journal.Flush(ctx)
 }
 
 func unlessDone(ctx context.Context, err error) error {
@@ -290,10 +332,10 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 		l.owe(e.JobID)
 		return nil
 	}
-	state, err := c.journal.Append(ctx, accepted, e.Source)
+	state, err := c.decide(ctx, accepted, e.Source)
 	if errors.Is(err, journal.ErrTooLarge) {
 		accepted.Spec = journal.JobSpec{Refused: "the DISPATCH is too large to be kept: " + err.Error(), Source: journal.DigestOf(nil)}
-		state, err = c.journal.Append(ctx, accepted, nil)
+		state, err = c.decide(ctx, accepted, nil)
 	}
 	if illegal := (*journal.TransitionError)(nil); errors.As(err, &illegal) {
 		c.log.Warn("dispatch refused", "job", e.JobID, "reason", illegal.Why)
@@ -305,19 +347,27 @@ func (c *Coordinator) dispatched(ctx context.Context, e Dispatched) error {
 	c.log.Info("job accepted", "job", e.JobID, "plugin", e.Spec.Plugin, "file", e.Spec.FilePath,
 		"generation", accepted.Generation, "origin", string(accepted.Origin), "lane", e.Lane)
 	if before := c.running[e.JobID]; before != nil {
+		if err := c.harden(ctx); err != nil {
+			return err
+		}
 		before.stop(errSuperseded)
 	} else if job, _ := state.Job(e.JobID); len(job.Stale) > 0 {
-		c.discard(ctx, job, nil) // what the generation before had durable
+		return c.discard(ctx, job, nil) // what the generation before had durable
 	}
 	return nil
 }
 
 // discard removes what a job that nobody works on has staged, except for what the
-// checkpoint covers.
-func (c *Coordinator) discard(ctx context.Context, job *journal.Job, checkpoint *journal.Checkpoint) {
+// checkpoint covers. What was decided is durable before that. An error is one of the
+// journal.
+func (c *Coordinator) discard(ctx context.Context, job *journal.Job, checkpoint *journal.Checkpoint) error {
+	if err := c.harden(ctx); err != nil {
+		return err
+	}
 	if err := c.writer.discard(ctx, job, checkpoint); err != nil {
 		c.log.Warn("what an interrupted attempt staged could not be removed", "job", job.ID, "error", err)
 	}
+	return nil
 }
 
 // abort stops a job. The receipt follows when its guest and staging are gone.
@@ -351,7 +401,7 @@ func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
 	job, known := c.journal.State().Job(id)
 	if !known || job.Attempt() != ended.attempt {
 		if known && job.Attempts == 0 && len(job.Stale) > 0 {
-			c.discard(ctx, job, nil)
+			return c.discard(ctx, job, nil)
 		}
 		return nil // a newer generation has taken over
 	}
@@ -362,7 +412,7 @@ func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
 		return c.conclude(ctx, job, abortedReceipt())
 	case ended.interrupted != nil:
 		c.putBack(job, ended.interrupted)
-		_, err := c.journal.Append(ctx, journal.AttemptInterrupted{Attempt: ended.attempt, Reason: head(ended.interrupted.Error(), messageLimit)})
+		_, err := c.decide(ctx, journal.AttemptInterrupted{Attempt: ended.attempt, Reason: head(ended.interrupted.Error(), messageLimit)})
 		return err
 	case ended.receipt != nil:
 		if job.Aborting && ended.receipt.Status == journal.Failed {
@@ -400,9 +450,11 @@ func (c *Coordinator) conclude(ctx context.Context, job *journal.Job, r *journal
 		r.Artifacts = []journal.Artifact{}
 	}
 	if job.Phase == journal.Queued && job.Attempts > 0 || job.Phase == journal.Running && job.Checkpoint != nil {
-		c.discard(ctx, job, nil) // nobody will go on with it
+		if err := c.discard(ctx, job, nil); err != nil { // nobody will go on with it
+			return err
+		}
 	}
-	_, err := c.journal.Append(ctx, journal.JobConcluded{JobID: job.ID, Generation: job.Generation, Receipt: *r, At: time.Now().UTC()})
+	_, err := c.decide(ctx, journal.JobConcluded{JobID: job.ID, Generation: job.Generation, Receipt: *r, At: time.Now().UTC()})
 	if err != nil {
 		return err
 	}

@@ -58,10 +58,12 @@ func (c *Coordinator) post() {
 }
 
 // forgetReceipt is what a worker must not do: it takes a receipt for delivered that
-// has not been sent. See [crashpoint.Broken].
+// has not been sent, for good: a note of it that a crash may still take would do no
+// harm. See [crashpoint.Broken].
 func (c *Coordinator) forgetReceipt(letter Letter) {
 	_ = c.note(context.Background(), journal.ReceiptSent{JobID: letter.JobID, Generation: letter.Generation, Connection: letter.Connection})
 	_ = c.note(context.Background(), journal.ReceiptConfirmed{JobID: letter.JobID, Generation: letter.Generation, Evidence: "none"})
+	_ = c.journal.Flush(context.Background())
 }
 
 // nextLetter picks what goes out next on a lane: receipts first, in the order in
@@ -158,10 +160,11 @@ func (c *Coordinator) confirm(ctx context.Context, r receipt, evidence string) e
 	return nil
 }
 
-// note appends an event about a receipt. That a newer generation has made it
-// pointless is no error.
+// note appends an event about a receipt, which needs no commit of its own: when it is
+// lost, the receipt goes out once more. That a newer generation has made it pointless
+// is no error.
 func (c *Coordinator) note(ctx context.Context, event journal.Event) error {
-	_, err := c.journal.Append(ctx, event)
+	_, err := c.journal.AppendLater(ctx, event)
 	if illegal := (*journal.TransitionError)(nil); errors.As(err, &illegal) {
 		c.log.Debug("late news of a receipt", "job", event.Job(), "reason", illegal.Why)
 		return nil

@@ -98,7 +98,9 @@ func (r *Runner) run(ctx context.Context, a *assignment, end func(ending)) {
 	defer stopped()
 
 	process := guest.Process()
-	_, err = r.journal.Append(ctx, journal.GuestStarted{Attempt: a.attempt, Guest: journal.Guest{
+	// It rides with the next commit. A guest that the journal has not heard of when
+	// the worker dies ends by itself, with its connection.
+	_, err = r.journal.AppendLater(ctx, journal.GuestStarted{Attempt: a.attempt, Guest: journal.Guest{
 		PID: process.PID, StartTime: process.StartTime, Marker: process.Marker}})
 	if err == nil {
 		err = feedFrom(ctx, guest, a.feed)

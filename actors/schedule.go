@@ -16,6 +16,10 @@ func (c *Coordinator) advance(ctx context.Context) error {
 	if err := c.startJobs(ctx); err != nil {
 		return err
 	}
+	if err := c.harden(ctx); err != nil {
+		return err
+	}
+	c.handOver()
 	c.show()
 	c.post()
 	return nil
@@ -73,7 +77,7 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 	}
 	attempt := job.Attempt()
 	attempt.Attempt++
-	state, err := c.journal.Append(ctx, journal.AttemptStarted{Attempt: attempt, Interpreter: interpreter})
+	state, err := c.decide(ctx, journal.AttemptStarted{Attempt: attempt, Interpreter: interpreter})
 	if err != nil {
 		return err
 	}
@@ -86,11 +90,7 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 		progress: &Progress{Job: job.ID, Plugin: job.Spec.Plugin},
 	}
 	c.running[job.ID] = a
-	c.monitor.started(a.progress)
-	// Both have room for as many as may run at once.
-	c.writer.mailbox <- a
-	c.runner.mailbox <- a
-	c.log.Info("job started", "job", job.ID, "plugin", job.Spec.Plugin, "attempt", attempt.Attempt)
+	c.begun = append(c.begun, a)
 	return nil
 }
 
@@ -98,6 +98,18 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 func lost(err error) bool {
 	_, damaged := errors.AsType[*journal.CorruptError](err)
 	return damaged || errors.Is(err, journal.ErrNoBlob)
+}
+
+// handOver gives the attempts that were begun to writer and runner.
+func (c *Coordinator) handOver() {
+	for _, a := range c.begun {
+		c.monitor.started(a.progress)
+		// Both have room for as many as may run at once.
+		c.writer.mailbox <- a
+		c.runner.mailbox <- a
+		c.log.Info("job started", "job", a.attempt.JobID, "plugin", a.spec.Plugin, "attempt", a.attempt.Attempt)
+	}
+	c.begun = nil
 }
 
 // refusal says why a job cannot be run at all.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,8 @@ const (
 	maxQueued     = 256     // appends that wait for the committer; more wait in Append
 	maxBatch      = 256     // events in one commit
 	maxBatchBytes = 8 << 20 // events and blobs in one commit, unless one alone has more
+	// patience is how long an event of AppendLater waits for a commit to ride with.
+	patience = 25 * time.Millisecond
 )
 
 const roomHint = "make room on that disk or make it writable; the worker goes on by itself"
@@ -30,6 +33,7 @@ type request struct {
 	event   Event
 	blobs   []blob
 	size    int
+	later   bool // it may wait for another event's commit
 	phase   atomic.Int32
 	done    chan struct{}
 	state   State // set before done is closed
@@ -68,6 +72,34 @@ func (j *Journal) Append(ctx context.Context, event Event, blobs ...[]byte) (Sta
 	if err != nil {
 		return j.State(), err
 	}
+	return j.submit(ctx, r)
+}
+
+// AppendLater is Append for an event that costs no commit of its own: it returns
+// once the event is judged and part of the state, and makes it durable together
+// with the next Append, whoever calls that, or after 25 ms. The order in the log is
+// that of acceptance all the same: what is durable is always a beginning of what was
+// accepted. While the disk takes no writes it waits as Append does.
+//
+// It is for what a crash may forget, because what led to it will be seen again.
+func (j *Journal) AppendLater(ctx context.Context, event Event, blobs ...[]byte) (State, error) {
+	r, err := newRequest(event, blobs)
+	if err != nil {
+		return j.State(), err
+	}
+	r.later = true
+	return j.submit(ctx, r)
+}
+
+// Flush returns once all that was accepted before is durable. Its errors are those
+// of Append.
+func (j *Journal) Flush(ctx context.Context) error {
+	_, err := j.submit(ctx, &request{kind: "nothing", done: make(chan struct{})})
+	return err
+}
+
+// submit hands a request to the committer and waits for its answer.
+func (j *Journal) submit(ctx context.Context, r *request) (State, error) {
 	if err := j.refused(ctx); err != nil {
 		return j.State(), fmt.Errorf("append %s: %w", r.kind, err)
 	}
@@ -154,12 +186,16 @@ func (j *Journal) commitAll() {
 		j.takeSnapshot()
 		select {
 		case first := <-j.queue:
-			j.settle(j.gather([]*request{first}))
+			if batch := j.putOff(j.gather([]*request{first})); len(batch) > 0 {
+				j.settle(batch)
+			}
 		case h := <-j.handovers:
 			h.done <- j.replaceFile(h)
+		case <-j.due:
+			j.settle(nil)
 		case <-j.closing:
 			batch := j.gather(nil)
-			if len(batch) == 0 {
+			if len(batch) == 0 && (len(j.later) == 0 || j.Failure() != nil) {
 				return
 			}
 			j.settle(batch)
@@ -183,6 +219,40 @@ func (j *Journal) gather(batch []*request) []*request {
 		}
 	}
 	return batch
+}
+
+// putOff takes a batch in which nothing asks for a commit into the state, answers
+// it, and leaves it to the next one. It gives back what has to be written now: all of
+// the batch, or nothing.
+func (j *Journal) putOff(batch []*request) []*request {
+	size := j.laterBytes
+	for _, r := range batch {
+		size += r.size
+		if !r.later || r.haveBlobs(func(Digest) bool { return false }) != nil { // stored ones only a transaction finds
+			return batch
+		}
+	}
+	if j.Paused() != nil || j.Failure() != nil || len(j.later)+len(batch) > maxBatch || size > maxBatchBytes {
+		return batch
+	}
+	state := j.State()
+	for _, r := range claim(batch) {
+		next, err := Apply(state, r.event)
+		if err == nil {
+			state = next
+			j.later = append(j.later, r)
+			j.laterBytes += r.size
+			for _, b := range r.blobs {
+				j.laterBlobs.Store(b.digest, b.content)
+			}
+			j.state.Store(&next)
+		}
+		j.answer(r, state, err)
+	}
+	if len(j.later) > 0 && j.due == nil {
+		j.due = time.After(j.patience)
+	}
+	return nil
 }
 
 // settle writes a batch and answers it. While the disk takes no writes it waits and
@@ -214,6 +284,7 @@ func (j *Journal) settle(batch []*request) {
 		case <-timer.C:
 		case <-j.closing:
 			timer.Stop()
+			j.later = nil // there is no room for them, and nobody waits
 			for _, r := range claim(batch) {
 				j.answer(r, j.State(), fmt.Errorf("%w: %w", ErrClosed, j.Paused()))
 			}
@@ -226,7 +297,7 @@ func (j *Journal) settle(batch []*request) {
 // takeSnapshot writes a snapshot when one is due. A disk that has no room for it
 // does without until more was appended.
 func (j *Journal) takeSnapshot() {
-	state := j.State()
+	state := *j.durable.Load()
 	if j.Failure() != nil || j.Paused() != nil || !snapshotDue(j.head.Seq-j.snapshot, state.JobCount()) {
 		return
 	}
@@ -255,7 +326,7 @@ func (j *Journal) tryOnce(batch []*request) error {
 	if failure := j.Failure(); failure != nil {
 		return failure
 	}
-	if len(batch) == 0 {
+	if len(batch)+len(j.later) == 0 {
 		if j.Paused() == nil {
 			return nil
 		}
@@ -265,13 +336,13 @@ func (j *Journal) tryOnce(batch []*request) error {
 		}
 		return err
 	}
-	state, head := j.State(), j.head
+	state, head := *j.durable.Load(), j.head
 	err := j.store.update(func(tx *bbolt.Tx) (err error) {
 		state, head, err = j.write(tx, batch)
 		if err == nil && head == j.head {
 			return errNothing
 		}
-		if len(batch[0].blobs) == 0 && crashpoint.Broken(crashpoint.AnswerUncommitted) {
+		if len(batch) > 0 && len(batch[0].blobs) == 0 && crashpoint.Broken(crashpoint.AnswerUncommitted) {
 			j.answerUncommitted(batch, state)
 			batch = nil
 		}
@@ -284,7 +355,10 @@ func (j *Journal) tryOnce(batch []*request) error {
 	if err == nil {
 		crashpoint.Reach(crashpoint.JournalAppendAfter)
 		j.head = head
+		j.durable.Store(&state)
 		j.state.Store(&state)
+		j.later, j.laterBytes, j.due = nil, 0, nil
+		j.laterBlobs.Clear() // they are stored
 		j.commits.Add(1)
 		j.announce(false)
 		j.resume()
@@ -316,7 +390,7 @@ var errNothing = errors.New("nothing to commit")
 // write puts what is legal of a batch into a transaction, and notes in each request
 // how it fared.
 func (j *Journal) write(tx *bbolt.Tx, batch []*request) (State, link, error) {
-	state, head := j.State(), j.head
+	state, head := *j.durable.Load(), j.head
 	stored, err := readHead(tx)
 	if err != nil {
 		return state, head, err
@@ -326,16 +400,28 @@ func (j *Journal) write(tx *bbolt.Tx, batch []*request) (State, link, error) {
 	}
 	log, blobs := tx.Bucket(logBucket), tx.Bucket(blobBucket)
 	log.FillPercent = 1 // records are only ever added at the end
-	for _, r := range batch {
+	stores := func(digest Digest) bool { return blobs.Get([]byte(digest)) != nil }
+	for i, r := range slices.Concat(j.later, batch) {
+		answered := i < len(j.later) // and its owner's by now
+		if r.event == nil {          // of Flush
+			r.rejects, r.state = nil, state
+			continue
+		}
 		next, err := Apply(state, r.event)
 		if err == nil {
-			err = r.haveBlobs(blobs)
+			err = r.haveBlobs(stores)
 		}
-		if r.rejects = err; err != nil {
+		if answered && err != nil {
+			return state, head, fmt.Errorf("write %s, which was accepted: %w", r.kind, err)
+		}
+		if !answered {
+			r.rejects = err
+		}
+		if err != nil {
 			continue
 		}
 		for _, b := range r.blobs {
-			if blobs.Get([]byte(b.digest)) != nil {
+			if stores(b.digest) {
 				continue
 			}
 			if err := blobs.Put([]byte(b.digest), b.content); err != nil {
@@ -347,13 +433,15 @@ func (j *Journal) write(tx *bbolt.Tx, batch []*request) (State, link, error) {
 			return state, head, err
 		}
 		state, head = next, link{Seq: head.Seq + 1, Digest: DigestOf(raw)}
-		r.state = state
+		if !answered {
+			r.state = state
+		}
 	}
 	return state, head, putHead(tx, head)
 }
 
 // haveBlobs checks that each blob which the event names is given or stored.
-func (r *request) haveBlobs(stored *bbolt.Bucket) error {
+func (r *request) haveBlobs(stores func(Digest) bool) error {
 next:
 	for _, digest := range references(r.event) {
 		for _, b := range r.blobs {
@@ -361,7 +449,7 @@ next:
 				continue next
 			}
 		}
-		if stored.Get([]byte(digest)) == nil {
+		if !stores(digest) {
 			return &MissingBlobError{Kind: r.kind, Blob: digest}
 		}
 	}

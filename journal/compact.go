@@ -60,8 +60,8 @@ func (j *Journal) compact(ctx context.Context) (report CompactReport, err error)
 	// step, in which appends wait, or until they prove to be as fast.
 	const little, rounds = 256, 8
 	var state State
-	for round := 0; round < rounds && (round == 0 || j.State().Events > c.at.Seq+little); round++ {
-		state = j.State()
+	for round := 0; round < rounds && (round == 0 || j.durable.Load().Events > c.at.Seq+little); round++ {
+		state = *j.durable.Load()
 		for c.at.Seq < state.Events {
 			select {
 			case <-j.closing:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,18 +35,21 @@ type Options struct {
 
 	calls   *diskCalls                      // nil are those of Disk
 	backOff func(attempt int) time.Duration // nil is backOff
+	// patience is how long an event of AppendLater waits for company; 0 is 25 ms.
+	patience time.Duration
 }
 
 // Journal is a journal open for writing. There is one per state directory and
 // process; all methods may be called from any goroutine.
 type Journal struct {
-	folder  string
-	path    string
-	now     func() time.Time
-	log     *slog.Logger
-	backOff func(attempt int) time.Duration
-	store   *store
-	lock    *fileLock
+	folder   string
+	path     string
+	now      func() time.Time
+	log      *slog.Logger
+	backOff  func(attempt int) time.Duration
+	patience time.Duration
+	store    *store
+	lock     *fileLock
 
 	queue      chan *request
 	handovers  chan handover
@@ -55,7 +59,8 @@ type Journal struct {
 	finished chan struct{} // closed when the committer has ended
 	failed   chan struct{} // closed when failure is set
 
-	state   atomic.Pointer[State]
+	state   atomic.Pointer[State] // after all that was accepted
+	durable atomic.Pointer[State] // after all that is durable
 	failure atomic.Pointer[StorageError]
 	paused  atomic.Pointer[PausedError]
 	commits atomic.Uint64
@@ -65,8 +70,12 @@ type Journal struct {
 	over      bool // no commit can follow
 
 	// Of the committer alone.
-	head     link
-	snapshot uint64 // the record that the last snapshot stands behind
+	head       link
+	snapshot   uint64     // the record that the last snapshot stands behind
+	later      []*request // judged and answered, and not written yet: see AppendLater
+	laterBytes int
+	due        <-chan time.Time // when they are written at the latest; nil when there are none
+	laterBlobs sync.Map         // their blobs, by digest, for Blob
 
 	closeOnce sync.Once
 	closeErr  error
@@ -91,6 +100,9 @@ func Open(dir string, opts Options) (*Journal, error) {
 	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
+	}
+	if j.patience = opts.patience; j.patience == 0 {
+		j.patience = patience
 	}
 	if j.backOff == nil {
 		j.backOff = backOff
@@ -143,6 +155,7 @@ func (j *Journal) open(d *diskCalls, owner Owner) (err error) {
 		return errors.Join(err, j.store.close())
 	}
 	j.state.Store(&state)
+	j.durable.Store(&state)
 	j.head, j.snapshot = head, snapshot
 	if j.store.stale {
 		j.log.Warn("one of the journal's two meta pages was damaged, it goes on from the other; "+
@@ -189,7 +202,8 @@ func (j *Journal) Close() error {
 	return j.closeErr
 }
 
-// State is the latest durable state. It never blocks.
+// State is the state after all that was accepted. It is durable but for events of
+// AppendLater that wait for their commit. It never blocks.
 func (j *Journal) State() State { return *j.state.Load() }
 
 // Paused says why appends wait just now, as a [PausedError]; nil when they do not.
@@ -238,6 +252,9 @@ func (j *Journal) Info() (Info, error) { return j.store.currentInfo() }
 // Blob gives the content stored under a digest, checked against it. The slice is
 // the caller's. [ErrNoBlob] if there is none.
 func (j *Journal) Blob(digest Digest) ([]byte, error) {
+	if content, accepted := j.laterBlobs.Load(digest); accepted {
+		return slices.Clone(content.([]byte)), nil
+	}
 	content, err := j.store.blob(digest)
 	if err != nil {
 		return nil, fmt.Errorf("blob %s: %w", digest, err)
