@@ -48,10 +48,12 @@ type Config struct {
 	Disk disk.Watch
 }
 
-// Driver writes Parquet files. It keeps nothing open between calls.
+// Driver writes Parquet files. It keeps nothing open between calls, and remembers
+// only which folders are durable.
 type Driver struct {
 	config    Config
 	createdBy string // of every file's metadata
+	durable   durableFolders
 }
 
 var _ sink.Driver = (*Driver)(nil)

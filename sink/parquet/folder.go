@@ -23,6 +23,8 @@ type outputRoot struct {
 	root *os.Root
 	path string // absolute, for messages
 	disk disk.Watch
+
+	durable *durableFolders // the driver's
 }
 
 // openRoot opens the output root. Without create, a missing root is an error
@@ -37,7 +39,7 @@ func (d *Driver) openRoot(create bool) (*outputRoot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open output root %s: %w", d.config.Root, err)
 	}
-	return &outputRoot{root: root, path: d.config.Root, disk: d.config.Disk}, nil
+	return &outputRoot{root: root, path: d.config.Root, disk: d.config.Disk, durable: &d.durable}, nil
 }
 
 // makeRoot creates the root and what is missing above it, durably.
@@ -84,6 +86,7 @@ func (o *outputRoot) makeFolder(folder string) error {
 	if err != nil {
 		return o.explain("create folder", folder, err)
 	}
+	o.durable.forget(folder)
 	return o.sync(parent)
 }
 
@@ -141,20 +144,6 @@ func (o *outputRoot) sync(folder string) error {
 		return fmt.Errorf("make folder %s durable: %w", o.absolute(folder), err)
 	}
 	return nil
-}
-
-// syncUpwards makes a folder's names durable, and its own name, up to the root:
-// a process that died may have created it without getting that far.
-func (o *outputRoot) syncUpwards(folder string) error {
-	for {
-		if err := o.sync(folder); err != nil {
-			return err
-		}
-		if folder == "." {
-			return nil
-		}
-		folder = filepath.Dir(folder)
-	}
 }
 
 // remove removes a file. A missing file is fine.
