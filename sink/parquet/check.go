@@ -1,6 +1,7 @@
 package parquet
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"unicode/utf8"
@@ -36,10 +37,7 @@ func check(source arrow.Array) error {
 	case *array.StringView:
 		return checkEachText(s)
 	case array.BinaryLike:
-		if err := checkOffsets(s); err != nil || !isText(source.DataType()) {
-			return err
-		}
-		return checkText(s)
+		return checkPlain(s)
 	}
 	switch t := source.DataType().(type) {
 	case *arrow.Date64Type:
@@ -182,51 +180,94 @@ func checkStruct(source *array.Struct) error {
 	return nil
 }
 
-// checkOffsets proves that each value ends where the next begins, inside of the
-// bytes: an encoder in the middle of a page could only panic.
-func checkOffsets(plain array.BinaryLike) error {
+// checkPlain proves that each value ends where the next begins, inside of the bytes
+// (an encoder in the middle of a page could only panic), and that text is UTF-8: one
+// broken string makes other readers refuse the file.
+func checkPlain(plain array.BinaryLike) error {
 	if plain.Len() == 0 {
 		return nil
 	}
-	limit := int64(0)
+	var bytes []byte
 	if values := plain.Data().Buffers()[2]; values != nil {
-		limit = int64(values.Len())
+		bytes = values.Bytes()
 	}
-	before := int64(0)
-	for i := range plain.Len() {
-		at := plain.ValueOffset64(i)
+	var whole bool
+	var err error
+	switch plain.(type) {
+	case *array.String, *array.Binary:
+		whole, err = checkValues(arrow.GetOffsets[int32](plain.Data(), 1), bytes, isText(plain.DataType()))
+	default:
+		whole, err = checkValues(arrow.GetOffsets[int64](plain.Data(), 1), bytes, isText(plain.DataType()))
+	}
+	if err != nil || whole {
+		return err
+	}
+	return checkEachText(plain)
+}
+
+// checkValues looks at all values at once; offsets has one more than there are
+// values. An error tells that they are not one behind the other, inside of bytes.
+// whole tells that nothing is wrong; without it some text is not UTF-8, which may
+// still be under a null. Valid bytes, cut at the beginnings of runes, are valid values.
+func checkValues[T int32 | int64](offsets []T, bytes []byte, text bool) (whole bool, err error) {
+	falls := offsets[0]
+	for i, offset := range offsets[1:] {
+		falls |= offset | (offset - offsets[i])
+	}
+	last := len(offsets) - 1
+	if falls < 0 {
+		if err := descending(offsets[:last]); err != nil {
+			return false, err
+		}
+	}
+	first, end := int64(offsets[0]), int64(offsets[last])
+	if falls < 0 || end > int64(len(bytes)) {
+		return false, &badValue{fmt.Sprintf("its values end at byte %d of %d", end, len(bytes))}
+	}
+	bytes = bytes[:end]
+	if !text || ascii(bytes[first:]) {
+		return true, nil
+	}
+	if !utf8.Valid(bytes[first:]) {
+		return false, nil
+	}
+	for _, at := range offsets[1:last] {
+		if int64(at) < end && !utf8.RuneStart(bytes[at]) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// descending says which value begins before the one in front of it, or before the
+// bytes.
+func descending[T int32 | int64](offsets []T) error {
+	before := T(0)
+	for i, at := range offsets {
 		if at < before {
 			return &badValue{fmt.Sprintf("value %d begins at byte %d, before the one in front of it", i, at)}
 		}
 		before = at
 	}
-	if last := end(plain); last < before || last > limit {
-		return &badValue{fmt.Sprintf("its values end at byte %d of %d", last, limit)}
-	}
 	return nil
 }
 
-// checkText proves that text is UTF-8: one broken string makes other readers
-// refuse the file. It looks at all values at once where it can: valid bytes, cut
-// at the beginnings of runes, are valid values.
-func checkText(plain array.BinaryLike) error {
-	if plain.Len() > 0 && plain.Data().Buffers()[2] != nil {
-		bytes := plain.Data().Buffers()[2].Bytes()
-		first, last := plain.ValueOffset64(0), end(plain)
-		if utf8.Valid(bytes[first:last]) {
-			cut := false
-			for i := 1; i < plain.Len(); i++ {
-				if at := plain.ValueOffset64(i); at < last && !utf8.RuneStart(bytes[at]) {
-					cut = true
-					break
-				}
-			}
-			if !cut {
-				return nil
-			}
+// ascii tells whether no byte is above 127: most text is of this kind, and needs no
+// closer look.
+func ascii(bytes []byte) bool {
+	const high = 0x8080808080808080
+	for ; len(bytes) >= 32; bytes = bytes[32:] {
+		if (binary.NativeEndian.Uint64(bytes)|binary.NativeEndian.Uint64(bytes[8:])|
+			binary.NativeEndian.Uint64(bytes[16:])|binary.NativeEndian.Uint64(bytes[24:]))&high != 0 {
+			return false
 		}
 	}
-	return checkEachText(plain)
+	for _, b := range bytes {
+		if b > 127 {
+			return false
+		}
+	}
+	return true
 }
 
 func checkEachText(source arrow.Array) error {
