@@ -20,6 +20,7 @@ import (
 
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
+	"github.com/casparian-flow/casparian-worker/ops/disk"
 	"github.com/casparian-flow/casparian-worker/sink"
 	"github.com/casparian-flow/casparian-worker/sink/digest"
 	"github.com/casparian-flow/casparian-worker/sink/parquet"
@@ -35,16 +36,29 @@ type desktop struct {
 
 func newDesktop(t *testing.T, sinks ...journal.SinkSpec) *desktop {
 	t.Helper()
-	j, err := journal.Open(t.TempDir(), journal.Options{})
+	d := desktopIn(t, t.TempDir(), nil)
+	d.accept(sinks...)
+	return d
+}
+
+// desktopIn has its journal and its files below a folder, on a disk that is watched.
+func desktopIn(t *testing.T, folder string, watch disk.Watch) *desktop {
+	t.Helper()
+	j, err := journal.Open(filepath.Join(folder, "state"), journal.Options{Disk: watch})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = j.Close() })
-	d := &desktop{T: t, journal: j, root: t.TempDir()}
-	d.configure(parquet.Config{})
+	d := &desktop{T: t, journal: j, root: filepath.Join(folder, "out")}
+	d.configure(parquet.Config{Disk: watch})
+	return d
+}
+
+// accept takes the job on.
+func (d *desktop) accept(sinks ...journal.SinkSpec) {
+	d.Helper()
 	spec := journal.JobSpec{Plugin: "sales", Source: journal.DigestOf(nil), Sinks: sinks}
 	d.note(journal.JobAccepted{JobID: 1, Generation: 1, Spec: spec, Origin: journal.OriginNew})
-	return d
 }
 
 // configure puts another writer in place, as a restart with other options does.

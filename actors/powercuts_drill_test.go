@@ -1,0 +1,5 @@
+//go:build drill
+
+package actors
+
+const powerCutEvery, powerCuts = 1, 1000
