@@ -106,6 +106,7 @@ func (l *sentinelLane) translate(ctx context.Context, linkDone <-chan error) err
 				if event := l.receive(ctx, e); event != nil {
 					pending = append(pending, event)
 				}
+				e.Release() // the event has copies of what it needs
 			}
 		}
 	}

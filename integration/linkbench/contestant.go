@@ -79,7 +79,7 @@ func (p *process) answer(to any) error {
 	return json.Unmarshal(line, to)
 }
 
-func (p *process) do(one task) (seconds float64, err error) {
+func (p *process) do(_ context.Context, one task) (seconds float64, err error) {
 	if err := json.NewEncoder(p.tasks).Encode(one); err != nil {
 		return 0, err
 	}
@@ -145,8 +145,11 @@ func (l *linked) do(ctx context.Context, one task) (seconds float64, err error) 
 	for range answers {
 		select {
 		case event := <-l.link.Events():
-			if down, ok := event.(link.Down); ok {
-				return 0, down.Reason
+			switch e := event.(type) {
+			case link.Received:
+				e.Release()
+			case link.Down:
+				return 0, e.Reason
 			}
 		case <-ctx.Done():
 			return 0, errors.New("interrupted")

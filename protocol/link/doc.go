@@ -20,11 +20,11 @@
 //     PINGs of a libzmq peer are answered.
 //   - With CURVE everything is encrypted, and a peer that has not got the secret of the
 //     server's key that was given learns nothing of us: no identity, no key, no message.
-//   - What a peer can cost is bounded: the size and the frames of a message, before
-//     memory is taken for them; the time of a handshake; the time without progress
-//     of a write; the messages waiting for the consumer. Garbage, lies and boxes that
-//     were tampered with end the connection with a typed reason, which is logged and
-//     counted by its [Kind] in [Status.Reasons].
+//   - What a peer can cost is bounded: the size and the frames of a message, on its
+//     header already, while memory is taken only as the bytes come; the time of a
+//     handshake; the time without progress of a write; the messages waiting for the
+//     consumer. Garbage, lies and boxes that were tampered with end the connection with
+//     a typed reason, which is logged and counted by its [Kind] in [Status.Reasons].
 //   - When Run returns, no goroutine and no descriptor is left.
 //
 // # What it cannot

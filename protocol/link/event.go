@@ -1,5 +1,7 @@
 package link
 
+import "github.com/casparian-flow/casparian-worker/protocol/link/zmtp"
+
 // Event is something that happened on the link. The set is sealed: Up, Down and
 // Received.
 type Event interface{ event() }
@@ -22,7 +24,15 @@ type Received struct {
 	// the peer's socket before this one left it, for certain. What we sent later cannot
 	// have led to it. It lags behind unless [Config.Echo] is set.
 	Echoed uint64
+
+	message *zmtp.Message
 }
+
+// Release gives the memory of the frames back, for messages to come. Nobody may use them
+// from then on, nor what shares memory with them. It is no duty, but a consumer of large
+// messages that releases them keeps the garbage collector out of it. A second call does
+// nothing.
+func (r Received) Release() { r.message.Release() }
 
 func (Up) event()       {}
 func (Down) event()     {}

@@ -132,7 +132,7 @@ func weight(event Event) int {
 	const perFrame = 64 // bytes of bookkeeping, so that empty frames count, too
 	n := 0
 	for _, frame := range message.Frames {
-		n += len(frame) + perFrame
+		n += cap(frame) + perFrame
 	}
 	return n
 }

@@ -165,9 +165,9 @@ func (l *Link) serve(ctx context.Context, to endpoint, number uint64, conn *zmtp
 	l.inbox.put(Up{number})
 	l.config.Logger.Info("link up", "endpoint", to.text, "connection", number)
 
-	reason := conn.Serve(ctx, func(frames [][]byte) error {
+	reason := conn.Serve(ctx, func(message *zmtp.Message) error {
 		heard.Store(true)
-		l.inbox.put(Received{number, frames, conn.Echoed()})
+		l.inbox.put(Received{number, message.Frames, conn.Echoed(), message})
 		// Memory is taken for the next message when there is room for it.
 		return l.inbox.waitForRoom(ctx)
 	})

@@ -31,7 +31,7 @@ func Probe(ctx context.Context, config Config) (peer string, took time.Duration,
 	took = time.Since(began)
 	over, end := context.WithCancel(ctx)
 	end()
-	if err := conn.Serve(over, func([][]byte) error { return nil }); !errors.Is(err, ErrStopped) {
+	if err := conn.Serve(over, func(*zmtp.Message) error { return nil }); !errors.Is(err, ErrStopped) {
 		return "", 0, err
 	}
 	return string(conn.PeerType()), took, nil

@@ -63,15 +63,30 @@ func TestSecuredLinksCarryMessagesBothWays(t *testing.T) {
 			c.secure(&config)
 			l := run(t, config)
 			up := l.nextUp()
-			for _, size := range []int{0, 1, 255, 256, 70_000, 64 << 20} {
+			content := func(size int) []byte {
 				body := make([]byte, size)
 				for i := range body {
-					body[i] = byte(i * 2654435761 >> 13)
+					body[i] = byte((i + size) * 2654435761 >> 13)
 				}
+				return body
+			}
+			kept := map[int]Received{}
+			for i, size := range []int{0, 1, 255, 256, 70_000, 70_001, 70_002, 70_003, 64 << 20} {
+				body := content(size)
 				l.say(up.Connection, []byte("header"), body, nil)
 				got := l.nextMessage()
 				if len(got.Frames) != 3 || string(got.Frames[0]) != "header" || !bytes.Equal(got.Frames[1], body) || len(got.Frames[2]) != 0 {
 					t.Fatalf("%d bytes came back changed", size)
+				}
+				if i%2 == 0 {
+					kept[size] = got
+				} else {
+					got.Release()
+				}
+			}
+			for size, got := range kept {
+				if !bytes.Equal(got.Frames[1], content(size)) {
+					t.Errorf("%d bytes have changed since", size)
 				}
 			}
 			eventually(t, "a PING was answered", func() bool { return l.Status().RTT > 0 })

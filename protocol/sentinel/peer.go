@@ -82,7 +82,7 @@ func (s *Sentinel) serve(ctx context.Context, socket net.Conn) error {
 		defer close(writing)
 		p.write(ctx)
 	}()
-	reason := conn.Serve(ctx, func(frames [][]byte) error { return s.read(ctx, p, frames) })
+	reason := conn.Serve(ctx, func(m *zmtp.Message) error { return s.read(ctx, p, m.Frames) })
 	leave()
 	<-writing
 	if known == nil {

@@ -24,7 +24,7 @@ func TestFramesGoBothWays(t *testing.T) {
 			if size > 16 && bytes.Contains(sealed, frame[:16]) {
 				t.Errorf("%s: the frame can be read on the wire", ends.name)
 			}
-			flags, opened, err := ends.to.Open(sealed)
+			flags, opened, err := ends.to.Open(nil, sealed)
 			if err != nil || flags != More || !bytes.Equal(opened, frame) {
 				t.Errorf("%s: %d bytes: %v", ends.name, size, err)
 			}
@@ -48,14 +48,14 @@ func TestBoxesThatAreRefused(t *testing.T) {
 	}{
 		{"a second time", func(peer, client *Session) []byte {
 			box := seal(peer)
-			if _, _, err := client.Open(box); err != nil {
+			if _, _, err := client.Open(nil, box); err != nil {
 				t.Fatal(err)
 			}
 			return box
 		}, ErrReplayed},
 		{"behind a later one", func(peer, client *Session) []byte {
 			earlier, later := seal(peer), seal(peer)
-			if _, _, err := client.Open(later); err != nil {
+			if _, _, err := client.Open(nil, later); err != nil {
 				t.Fatal(err)
 			}
 			return earlier
@@ -81,7 +81,7 @@ func TestBoxesThatAreRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			client, peer := sessions(t)
 			box := c.box(peer, client)
-			if _, _, err := client.Open(box); !errors.Is(err, c.want) {
+			if _, _, err := client.Open(nil, box); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})

@@ -18,7 +18,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(append([]byte(messageName), make([]byte, 64)...))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		session := *client // every input meets the session as it was
-		flags, frame, err := session.Open(message)
+		flags, frame, err := session.Open(nil, message)
 		switch {
 		case err == nil && !bytes.Equal(message, sealed):
 			t.Fatal("a forged box was taken")
@@ -28,7 +28,7 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal("something of a refused box came through")
 		}
 		if err == nil {
-			if _, _, err := session.Open(message); err == nil {
+			if _, _, err := session.Open(nil, message); err == nil {
 				t.Fatal("a box was taken twice")
 			}
 		}

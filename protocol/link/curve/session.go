@@ -63,9 +63,10 @@ func (s *Session) Seal(to []byte, flags byte, frame []byte) ([]byte, error) {
 	return to, nil
 }
 
-// Open takes the body of a MESSAGE apart. The frame is memory of its own, taken
-// once the box has proved to be the peer's.
-func (s *Session) Open(message []byte) (flags byte, frame []byte, err error) {
+// Open takes the body of a MESSAGE apart. The frame is in the memory behind to, which
+// must not overlap the message, or in memory of its own if there is too little: what
+// the message has beyond [Overhead], and one byte, is enough.
+func (s *Session) Open(to, message []byte) (flags byte, frame []byte, err error) {
 	if len(message) < Overhead || string(message[:len(messageName)]) != messageName {
 		return 0, nil, ErrMalformed
 	}
@@ -74,7 +75,7 @@ func (s *Session) Open(message []byte) (flags byte, frame []byte, err error) {
 	if number <= s.received {
 		return 0, nil, ErrReplayed
 	}
-	opened, ok := box.OpenAfterPrecomputation(nil, message[shortNonceSize:], shortNonce(s.opens, number), &s.key)
+	opened, ok := box.OpenAfterPrecomputation(to[len(to):], message[shortNonceSize:], shortNonce(s.opens, number), &s.key)
 	if !ok {
 		return 0, nil, ErrForged
 	}

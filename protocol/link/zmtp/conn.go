@@ -115,16 +115,16 @@ func (c *Conn) PeerType() zmq4.SocketType {
 func (c *Conn) PeerIdentity() string { return c.peer["Identity"] }
 
 // Serve reads until the connection ends and gives the reason, never nil. Every
-// message goes to receive, in order; its frames are receive's to keep. While
-// receive is busy nothing is read, and the peer's silence does not count. An
-// error of receive ends the connection.
+// message goes to receive, in order, and is receive's to keep. While receive is busy
+// nothing is read, and the peer's silence does not count. An error of receive ends
+// the connection.
 //
 // When ctx ends, the message being written is finished, a FIN is sent and the
 // peer's FIN awaited, both within a short grace: so that the peer frees our
 // identity. What still comes in then is dropped.
 //
 // When Serve returns, the socket is closed and no goroutine is left.
-func (c *Conn) Serve(ctx context.Context, receive func(frames [][]byte) error) error {
+func (c *Conn) Serve(ctx context.Context, receive func(*Message) error) error {
 	var background sync.WaitGroup
 	background.Go(c.keepAlive)
 	background.Go(c.watch)
@@ -150,9 +150,9 @@ func (c *Conn) Serve(ctx context.Context, receive func(frames [][]byte) error) e
 	return c.reason
 }
 
-func (c *Conn) read(ctx context.Context, receive func([][]byte) error) error {
+func (c *Conn) read(ctx context.Context, receive func(*Message) error) error {
 	for {
-		frames, err := c.wire.readMessage()
+		message, err := c.wire.readMessage()
 		if err != nil {
 			return c.readReason(err)
 		}
@@ -160,7 +160,7 @@ func (c *Conn) read(ctx context.Context, receive func([][]byte) error) error {
 			continue
 		}
 		c.life.held.Store(true)
-		err = receive(frames)
+		err = receive(message)
 		c.life.last.Store(c.life.now())
 		c.life.held.Store(false)
 		if err != nil && ctx.Err() == nil {

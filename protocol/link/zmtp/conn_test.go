@@ -49,7 +49,7 @@ func TestTwoEndsExchangeMessages(t *testing.T) {
 		{bytes.Repeat([]byte{3}, 3<<20)},
 	}
 	got := make(chan [][]byte, len(shapes))
-	serving(t, router, func(frames [][]byte) error { got <- frames; return nil })
+	serving(t, router, func(m *Message) error { got <- m.Frames; return nil })
 	serving(t, dealer, ignore)
 	for _, shape := range shapes {
 		if err := dealer.Send(t.Context(), shape); err != nil {
@@ -143,7 +143,7 @@ func TestBusyConsumerIsNotThePeersSilence(t *testing.T) {
 	const interval = 50 * time.Millisecond
 	conn, peer := opened(t, Options{HeartbeatInterval: interval})
 	busy, goOn := make(chan struct{}), make(chan struct{})
-	reason, _ := serving(t, conn, func([][]byte) error {
+	reason, _ := serving(t, conn, func(*Message) error {
 		close(busy)
 		<-goOn
 		return nil
@@ -375,7 +375,7 @@ func TestTrafficThatBreaksTheRules(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn, peer := opened(t, Options{HeartbeatInterval: time.Minute, MaxMessage: limit, MaxFrames: frames})
-			reason, _ := serving(t, conn, func(f [][]byte) error { return fmt.Errorf("a message of %d frames came through", len(f)) })
+			reason, _ := serving(t, conn, func(m *Message) error { return fmt.Errorf("a message of %d frames came through", len(m.Frames)) })
 			peer.write(c.says)
 			if err := awaitReason(t, reason); !c.want(err) {
 				t.Errorf("got %v", err)
@@ -389,7 +389,7 @@ func TestTrafficWithinTheRules(t *testing.T) {
 	const limit, frames = 1000, 3
 	conn, peer := opened(t, Options{HeartbeatInterval: time.Minute, MaxMessage: limit, MaxFrames: frames})
 	got := make(chan [][]byte, 4)
-	reason, _ := serving(t, conn, func(f [][]byte) error { got <- f; return nil })
+	reason, _ := serving(t, conn, func(m *Message) error { got <- m.Frames; return nil })
 	peer.write(commandFrame("SUBSCRIBE", []byte("whatever")))
 	peer.write(frame(0, make([]byte, limit)))
 	peer.write(append(append(frame(flagMore, nil), frame(flagMore, make([]byte, 500))...), frame(0, make([]byte, 500))...))

@@ -10,11 +10,12 @@
 // security makes HELLO and WELCOME possible, but not CURVE's frames: it writes the
 // size of a frame before that is sealed, and does not tell how a frame is flagged.
 // So frames are read and written here (wire.go), in clear or in the boxes of package
-// curve, with limits that count before memory is taken and a deadline on progress.
+// curve, with limits that count before memory is taken and a deadline on progress, in
+// memory (block.go) that is used again.
 //
 // Read in this order: options.go for what can be set, conn.go for the life of a
 // connection, keepalive.go and life.go for its life signs, handshake.go for how it
-// begins, wire.go and frame.go for the bytes.
+// begins, wire.go and frame.go for the bytes, message.go and block.go for where they go.
 //
 // Package link supervises such a connection from the connecting side; package
 // sentinel serves several from the accepting side.

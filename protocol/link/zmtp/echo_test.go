@@ -9,7 +9,7 @@ import (
 func TestEchoTellsWhatThePeerCannotHaveSeen(t *testing.T) {
 	conn, peer := opened(t, Options{HeartbeatInterval: time.Minute, Echo: true})
 	echoed := make(chan uint64, 1)
-	serving(t, conn, func([][]byte) error { echoed <- conn.Echoed(); return nil })
+	serving(t, conn, func(*Message) error { echoed <- conn.Echoed(); return nil })
 	peer.nextCommand("PING") // the first, behind nothing
 
 	expect := func(what string, want uint64) {

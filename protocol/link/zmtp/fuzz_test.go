@@ -42,16 +42,16 @@ func FuzzFrames(f *testing.F) {
 		w := newWire(scripted{says: bytes.NewReader(input)}, options, newLife(time.Minute),
 			func(name string, data []byte) error { came += len(name) + len(data); return nil })
 		for {
-			frames, err := w.readMessage()
+			message, err := w.readMessage()
 			if err != nil {
 				break
 			}
 			total := 0
-			for _, body := range frames {
+			for _, body := range message.Frames {
 				total += len(body)
 			}
-			if total > int(limit) || len(frames) == 0 || len(frames) > maxFrames {
-				t.Fatalf("%d bytes in %d frames came through", total, len(frames))
+			if total > int(limit) || len(message.Frames) == 0 || len(message.Frames) > maxFrames {
+				t.Fatalf("%d bytes in %d frames came through", total, len(message.Frames))
 			}
 			came += total
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // within is the deadline of every wait that must succeed.
-const within = 10 * time.Second
+const within = time.Minute
 
 // rawPeer is the other end of a connection, byte by byte.
 type rawPeer struct {
@@ -65,7 +65,7 @@ func opened(t *testing.T, options Options) (*Conn, *rawPeer) {
 }
 
 // serving serves conn until the test ends; its end is in the channel.
-func serving(t *testing.T, conn *Conn, receive func([][]byte) error) (reason <-chan error, stop context.CancelFunc) {
+func serving(t *testing.T, conn *Conn, receive func(*Message) error) (reason <-chan error, stop context.CancelFunc) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -78,7 +78,7 @@ func serving(t *testing.T, conn *Conn, receive func([][]byte) error) (reason <-c
 	return ended, stop
 }
 
-func ignore([][]byte) error { return nil }
+func ignore(*Message) error { return nil }
 
 func awaitReason(t *testing.T, reason <-chan error) error {
 	t.Helper()

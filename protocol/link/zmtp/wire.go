@@ -38,7 +38,6 @@ type wire struct {
 	maxFrames int
 	command   func(name string, data []byte) error
 	began     func() // a message begins
-	box       []byte // scratch memory for a sealed frame
 
 	// The writing side.
 	out     *bufio.Writer
@@ -62,13 +61,13 @@ func (w *wire) opened(session *curve.Session, stall time.Duration) {
 // readMessage reads the next message. Commands are taken out, before it and also
 // between its frames, where libzmq sends its heartbeats, too. io.EOF means that the
 // peer ended in good order, io.ErrUnexpectedEOF that it did within a message.
-func (w *wire) readMessage() ([][]byte, error) {
-	var frames [][]byte
+func (w *wire) readMessage() (*Message, error) {
+	m := newMessage()
 	var total uint64
 	for {
-		flags, body, err := w.readFrame(total, len(frames))
+		flags, body, memory, err := w.readFrame(total, len(m.Frames))
 		switch {
-		case err == io.EOF && len(frames) > 0:
+		case err == io.EOF && len(m.Frames) > 0:
 			return nil, io.ErrUnexpectedEOF
 		case err != nil:
 			return nil, err
@@ -78,60 +77,65 @@ func (w *wire) readMessage() ([][]byte, error) {
 			}
 			continue
 		}
-		if len(frames) == 0 {
+		if len(m.Frames) == 0 {
 			w.began()
 		}
-		frames = append(frames, body)
+		m.add(body, memory)
 		total += uint64(len(body))
 		if flags&flagMore == 0 {
-			return frames, nil
+			return m, nil
 		}
 	}
 }
 
 // readFrame reads a command, or the next frame of a message of which total bytes
-// in some frames have come. The limits count before memory is taken.
-func (w *wire) readFrame(total uint64, frames int) (flags byte, body []byte, err error) {
+// in some frames have come. The limits count before memory is taken. The body is in
+// memory, if that is not nil.
+func (w *wire) readFrame(total uint64, frames int) (flags byte, body []byte, memory *block, err error) {
 	h, err := readFrameHeader(w.in)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	if w.session != nil {
 		return w.readBox(h, total, frames)
 	}
 	if err := w.check(h.flags(), h.size, total, frames); err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
-	body = make([]byte, h.size)
-	if _, err := io.ReadFull(w.in, body); err != nil {
-		return 0, nil, withinFrame(err)
+	if h.size < smallestBlock {
+		body = make([]byte, h.size)
+		_, err := io.ReadFull(w.in, body)
+		return h.flags(), body, nil, withinFrame(err)
 	}
-	return h.flags(), body, nil
+	if memory, err = readBlock(w.in, int(h.size)); err != nil {
+		return 0, nil, nil, err
+	}
+	return h.flags(), memory.bytes, memory, nil
 }
 
 // readBox reads the rest of a frame that has another one sealed in it. libzmq does
 // not mark it as the command that it is by RFC 26.
-func (w *wire) readBox(h frameHeader, total uint64, frames int) (flags byte, body []byte, err error) {
+func (w *wire) readBox(h frameHeader, total uint64, frames int) (flags byte, body []byte, memory *block, err error) {
 	if h.more() || h.size < boxOverhead {
-		return 0, nil, &SecurityError{curve.ErrMalformed}
+		return 0, nil, nil, &SecurityError{curve.ErrMalformed}
 	}
 	// The box hides whether it is a command. A message's limits hold for both.
 	if err := w.check(0, h.size-boxOverhead, total, frames); err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
-	if uint64(cap(w.box)) < h.size {
-		w.box = make([]byte, h.size)
-	}
-	box := w.box[:h.size]
-	if cap(w.box) > keptScratch {
-		w.box = nil
-	}
-	if _, err := io.ReadFull(w.in, box); err != nil {
-		return 0, nil, withinFrame(err)
-	}
-	inner, body, err := w.session.Open(box)
+	box, err := readBlock(w.in, int(h.size))
 	if err != nil {
-		return 0, nil, &SecurityError{err}
+		return 0, nil, nil, err
+	}
+	defer box.free()
+	var to []byte // nil: Open takes memory for a small frame
+	if h.size >= smallestBlock {
+		memory = take(int(h.size))
+		to = memory.bytes[:0]
+	}
+	inner, body, err := w.session.Open(to, box.bytes)
+	if err != nil {
+		return 0, nil, nil, &SecurityError{err}
 	}
 	if inner&curve.More != 0 {
 		flags |= flagMore
@@ -140,9 +144,9 @@ func (w *wire) readBox(h frameHeader, total uint64, frames int) (flags byte, bod
 		flags |= flagCommand
 	}
 	if inner&^(curve.More|curve.Command) != 0 || flags == flagMore|flagCommand {
-		return 0, nil, &ProtocolError{fmt.Sprintf("frame flags %#02x in a box", inner)}
+		return 0, nil, nil, &ProtocolError{fmt.Sprintf("frame flags %#02x in a box", inner)}
 	}
-	return flags, body, nil
+	return flags, body, memory, nil
 }
 
 // check compares a frame with the limits.
