@@ -93,7 +93,11 @@ func (c *Config) credentials() (*link.CurveClient, *link.Plain, error) {
 func (c *Config) curveClient(secret, from string) (*link.CurveClient, error) {
 	server, err := curve.ParseKey(strings.TrimSpace(c.CurveServerKey))
 	if err != nil {
-		return nil, &OptionError{"curve-server-key", c.CurveServerKey, err.Error()}
+		problem := err.Error()
+		if _, err := os.Stat(c.CurveServerKey); err == nil {
+			problem = "is a file: give the key that is in it"
+		}
+		return nil, &OptionError{"curve-server-key", c.CurveServerKey, problem}
 	}
 	if from == "" {
 		keys, err := curve.Generate()

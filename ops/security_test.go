@@ -92,6 +92,7 @@ func TestSecurityThatCannotWorkIsRefusedByName(t *testing.T) {
 		want     string
 	}{
 		{"no key", []string{"--curve-server-key", "short"}, "", "curve-server-key"},
+		{"a file of the key", []string{"--curve-server-key", key}, "", "is a file"},
 		{"no file", append(good, "--curve-secret-key-file", "/nowhere/key"), "", "curve-secret-key-file"},
 		{"a file without a key", append(good, "--curve-secret-key-file", garbage), "", "curve-secret-key-file"},
 		{"a variable without a key", good, "no-key-at-all", "CASPARIAN_CURVE_SECRET_KEY"},

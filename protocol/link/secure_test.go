@@ -100,7 +100,10 @@ func TestTheWrongCredentialsAreRefused(t *testing.T) {
 	says := func(words string) func(error) bool {
 		return func(err error) bool { return errors.Is(err, ErrPeerClosed) && strings.Contains(err.Error(), words) }
 	}
-	isRefused := func(err error) bool { var r *RefusedError; return errors.As(err, &r) }
+	isRefused := func(err error) bool {
+		var r *RefusedError
+		return errors.As(err, &r) && strings.Contains(err.Error(), "does not know our key, or our name")
+	}
 	plain := map[string]any{"bind": "tcp://127.0.0.1:*", "plain": map[string]string{"worker": "right"}}
 	ofCurve := map[string]any{"bind": "tcp://127.0.0.1:*",
 		"curve": map[string]any{"public": keys.Public.Text(), "secret": keys.SecretText(), "clients": []string{known.Public.Text()}}}

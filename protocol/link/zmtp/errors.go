@@ -53,7 +53,15 @@ func (e *LimitError) Error() string {
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("the peer refused the connection: %q", e.Reason)
+	return fmt.Sprintf("the peer refused the connection: %q%s", e.Reason, statuses[e.Reason])
+}
+
+// statuses says what the status codes of libzmq's authentication mean (RFC 27), which
+// are all that it gives for a reason.
+var statuses = map[string]string{
+	"300": " (it cannot check credentials just now)",
+	"400": " (it does not know our key, or our name with this password)",
+	"500": " (its check of credentials failed)",
 }
 
 // SecurityError is a peer that does not prove what it must, or boxes that were
