@@ -3,16 +3,21 @@ package actors
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/casparian-flow/casparian-worker/journal"
 )
 
+// checkpointBytes is how much of a guest's rows there may be behind the last
+// checkpoint before another is made, however soon that is.
+const checkpointBytes = 256 << 20
+
 // checkpoint begins to make durable what the outputs have complete, and to note it
-// in the journal: beside the taking of batches, one at a time. What becomes
-// complete meanwhile is part of the next one. A job that ends before anything is
-// complete has none.
+// in the journal: beside the taking of batches, one at a time, and not at each row
+// group of a fast guest. What becomes complete meanwhile is part of the next one. A
+// job that ends before anything is complete, or before it is time, has none.
 func (s *staging) checkpoint(ctx context.Context) error {
-	if s.syncing != nil || s.awaited != nil {
+	if s.syncing != nil || s.awaited != nil || !s.isTime() {
 		return nil
 	}
 	var syncs []func() error
@@ -35,6 +40,7 @@ func (s *staging) checkpoint(ctx context.Context) error {
 	if len(syncs) == 0 {
 		return nil
 	}
+	s.last, s.unsaved = time.Now(), 0
 	result := make(chan error, 1)
 	s.syncing = result
 	go func() {
@@ -47,6 +53,19 @@ func (s *staging) checkpoint(ctx context.Context) error {
 		result <- s.append(ctx, journal.OutputCheckpointed{Attempt: s.a.attempt, Checkpoint: reached})
 	}()
 	return nil
+}
+
+// isTime tells whether another checkpoint may be made. When it may not, the clock is
+// set for when it may: the guest may have fallen silent by then.
+func (s *staging) isTime() bool {
+	wait := s.every - time.Since(s.last)
+	if wait <= 0 || s.unsaved >= checkpointBytes {
+		return true
+	}
+	if s.alarm == nil {
+		s.alarm = time.After(wait)
+	}
+	return false
 }
 
 // settle waits for the checkpoint under way.

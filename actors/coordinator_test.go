@@ -61,7 +61,7 @@ func openLanes(t *testing.T, folder string, concurrency, lanes int) *desk {
 		d.outboxes = append(d.outboxes, make(chan Letter, 1))
 	}
 	d.coordinator = NewCoordinator(d, NewEnvironments(nil, nil, j, log), NewRunner(nil, nil, j, concurrency),
-		NewWriter(sinks, j, concurrency, log), j, NewMonitor(), CoordinatorConfig{
+		NewWriter(sinks, j, concurrency, 0, log), j, NewMonitor(), CoordinatorConfig{
 			Concurrency: concurrency, MaxCrashes: 3, ArtifactCheck: ArtifactWarn, DrainTimeout: patience, ReceiptTimeout: 7 * 24 * time.Hour, Logger: log})
 	if err := d.coordinator.Recover(t.Context(), journal.WorkerStarted{WorkerID: "w"}); err != nil {
 		t.Fatal(err)

@@ -71,7 +71,7 @@ func (d *desktop) configure(config parquet.Config) {
 	}
 	registry := sink.NewRegistry()
 	registry.Register(parquet.Scheme, driver)
-	d.writer = NewWriter(registry, d.journal, 1, slog.New(slog.DiscardHandler))
+	d.writer = NewWriter(registry, d.journal, 1, 0, slog.New(slog.DiscardHandler))
 }
 
 func (d *desktop) note(event journal.Event) *journal.Job {

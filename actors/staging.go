@@ -39,6 +39,11 @@ type staging struct {
 	awaited *journal.Checkpoint
 	// syncing gives the result of the checkpoint under way; nil when none is.
 	syncing chan error
+	// every is the time from one checkpoint to the next, unless much comes meanwhile.
+	every   time.Duration
+	last    time.Time        // when a checkpoint began, or the attempt
+	unsaved int64            // bytes from the guest since then
+	alarm   <-chan time.Time // when it is time for another; nil when nobody asked
 }
 
 // stagedOutput is one target; writer is nil until its first row.
@@ -55,8 +60,8 @@ type stagedOutput struct {
 	durable *journal.Output
 }
 
-func newStaging(sinks *sink.Registry, j *journal.Journal, log *slog.Logger, a *assignment) *staging {
-	s := &staging{sinks: sinks, journal: j, log: log, a: a}
+func newStaging(sinks *sink.Registry, j *journal.Journal, log *slog.Logger, every time.Duration, a *assignment) *staging {
+	s := &staging{sinks: sinks, journal: j, log: log, a: a, every: every, last: time.Now()}
 	for _, target := range a.targets {
 		s.outputs = append(s.outputs, &stagedOutput{target: target})
 	}
@@ -89,6 +94,11 @@ func (s *staging) takeAll(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+		case <-s.alarm:
+			s.alarm = nil
+			if err := s.checkpoint(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return errStopping
 		}
@@ -110,6 +120,7 @@ func (s *staging) take(ctx context.Context, item fed) error {
 		return fmt.Errorf("batch %d of topic %q: %w", item.batch.Serial, item.batch.Topic, item.unsummed)
 	}
 	s.rows += item.batch.Record.NumRows()
+	s.unsaved += item.batch.Bytes
 	s.batches++
 	s.digest = s.digest.Then(item.sum)
 	s.a.progress.Rows.Add(item.batch.Record.NumRows())

@@ -14,7 +14,7 @@ func TestWhereABatchGoes(t *testing.T) {
 	sinks := sink.NewRegistry()
 	sinks.Register("parquet", anything{})
 	begin := func() *staging {
-		return newStaging(sinks, nil, nil, &assignment{attempt: journal.Attempt{JobID: 1, Generation: 1, Attempt: 1}, targets: []sink.Target{
+		return newStaging(sinks, nil, nil, 0, &assignment{attempt: journal.Attempt{JobID: 1, Generation: 1, Attempt: 1}, targets: []sink.Target{
 			{Topic: "daily", URI: "parquet://daily.parquet"},
 			{Topic: "hourly", URI: "parquet://hourly.parquet"},
 			{Topic: "hourly", URI: "parquet://copy.parquet"},

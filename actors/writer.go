@@ -27,14 +27,16 @@ type Writer struct {
 	mailbox chan *assignment
 	publish chan *journal.Job
 	reports chan attemptEnded
+	every   time.Duration
 	now     func() time.Time
 	log     *slog.Logger
 }
 
-// NewWriter makes a writer for at most concurrency attempts at once.
-func NewWriter(sinks *sink.Registry, j *journal.Journal, concurrency int, log *slog.Logger) *Writer {
+// NewWriter makes a writer for at most concurrency attempts at once. Of each, what is
+// complete becomes durable from time to time: see --checkpoint-every.
+func NewWriter(sinks *sink.Registry, j *journal.Journal, concurrency int, every time.Duration, log *slog.Logger) *Writer {
 	return &Writer{
-		sinks: sinks, journal: j, now: time.Now, log: log,
+		sinks: sinks, journal: j, every: every, now: time.Now, log: log,
 		mailbox: make(chan *assignment, concurrency),
 		publish: make(chan *journal.Job, concurrency),
 		reports: make(chan attemptEnded, concurrency),
@@ -79,7 +81,7 @@ func (w *Writer) Run(ctx context.Context) error {
 // write takes one attempt from its first batch to its published output.
 func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error) {
 	began := w.now()
-	staging := newStaging(w.sinks, w.journal, w.log, a)
+	staging := newStaging(w.sinks, w.journal, w.log, w.every, a)
 	defer staging.close()
 
 	err := w.clear(ctx, a)

@@ -52,9 +52,10 @@ type Config struct {
 	JobLimit     Period `envconfig:"JOB_TIMEOUT" flag:"job-timeout" default:"24h" help:"time for one attempt of a job; 0: no limit"`
 	FrameLimit   Size   `envconfig:"MAX_FRAME" flag:"max-frame" default:"256MiB" help:"largest frame taken from a guest"`
 
-	Compression   string `envconfig:"COMPRESSION" flag:"compression" default:"snappy" help:"Parquet codec where a sink names none: snappy, zstd, gzip, lz4, none"`
-	RowGroupRows  int64  `envconfig:"ROW_GROUP_ROWS" flag:"row-group-rows" default:"262144" help:"rows after which a Parquet row group is cut"`
-	RowGroupBytes Size   `envconfig:"ROW_GROUP_BYTES" flag:"row-group-bytes" default:"32MiB" help:"Arrow bytes after which a Parquet row group is cut"`
+	Compression     string `envconfig:"COMPRESSION" flag:"compression" default:"snappy" help:"Parquet codec where a sink names none: snappy, zstd, gzip, lz4, none"`
+	RowGroupRows    int64  `envconfig:"ROW_GROUP_ROWS" flag:"row-group-rows" default:"262144" help:"rows after which a Parquet row group is cut"`
+	RowGroupBytes   Size   `envconfig:"ROW_GROUP_BYTES" flag:"row-group-bytes" default:"32MiB" help:"Arrow bytes after which a Parquet row group is cut"`
+	CheckpointEvery Period `envconfig:"CHECKPOINT_EVERY" flag:"checkpoint-every" default:"2s" help:"time after which the complete row groups of a job are made durable, to be gone on with after a crash, or 256 MiB if they come sooner; 0: each one"`
 
 	Heartbeat    Period `envconfig:"HEARTBEAT" flag:"heartbeat" default:"10s" help:"time between HEARTBEAT messages, and between pings of the link"`
 	MaxMessage   Size   `envconfig:"MAX_MESSAGE" flag:"max-message" default:"256MiB" help:"largest message taken from the Sentinel"`
@@ -196,7 +197,7 @@ func (c *Config) Check() error {
 	}{
 		{"build-timeout", c.BuildLimit, false}, {"guest-connect-timeout", c.ConnectLimit, false},
 		{"guest-silence-timeout", c.SilenceLimit, true}, {"job-timeout", c.JobLimit, true}, {"drain-timeout", c.DrainTimeout, true},
-		{"receipt-timeout", c.ReceiptLimit, true}, {"journal-keep", c.JournalKeep, true},
+		{"receipt-timeout", c.ReceiptLimit, true}, {"checkpoint-every", c.CheckpointEvery, true}, {"journal-keep", c.JournalKeep, true},
 	} {
 		if p.value < 0 || p.value == 0 && !p.zero {
 			return refuse(p.flag, p.value.String(), "must be a time span above zero, such as 30s or 5m")

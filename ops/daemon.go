@@ -129,7 +129,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	}
 	builder := actors.NewEnvironments(d.environments, d.host, d.journal, log)
 	runner := actors.NewRunner(d.host, d.environments, d.journal, config.Concurrency)
-	writer := actors.NewWriter(sinks, d.journal, config.Concurrency, log)
+	writer := actors.NewWriter(sinks, d.journal, config.Concurrency, time.Duration(config.CheckpointEvery), log)
 	d.worker = &actors.Worker{
 		Journal: d.journal, Source: d.sentinel, Environments: builder, Runner: runner, Writer: writer,
 		Coordinator: actors.NewCoordinator(d.sentinel, builder, runner, writer, d.journal, d.Monitor, actors.CoordinatorConfig{

@@ -119,6 +119,7 @@ func (s *Site) Flags() []string {
 		"--connect", cmp.Or(s.options.Connect, s.sentinel.Endpoint),
 		"--output", s.Output, "--state-dir", s.State, "--venvs-dir", s.Venvs,
 		"--uv", parts.UV(s.t), "--lanes", fmt.Sprint(max(s.options.Lanes, 1)),
+		"--checkpoint-every", "0", // jobs of tests are short
 	}
 	if len(s.options.Plugins) > 0 {
 		flags = append(flags, "--plugins", strings.Join(s.options.Plugins, ","))

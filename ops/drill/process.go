@@ -58,7 +58,7 @@ func (s *stage) launch(n int, k *Kill) (*process, error) {
 		variable := ops.VariableOf(flag)
 		p.cmd.Env = append(p.cmd.Env, variable+"="+config.Value(variable))
 	}
-	p.cmd.Env = append(p.cmd.Env, ops.VariableOf("heartbeat")+"="+noHeartbeat)
+	p.cmd.Env = append(p.cmd.Env, ops.VariableOf("heartbeat")+"="+noHeartbeat, ops.VariableOf("checkpoint-every")+"=0")
 	p.cmd.SysProcAttr = apart()
 	log, err := os.Create(p.log)
 	if err != nil {
