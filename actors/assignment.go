@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -90,4 +91,7 @@ type Progress struct {
 	Rows    atomic.Int64
 	Bytes   atomic.Int64 // of Arrow data taken in
 	Batches atomic.Int64
+	Peak    atomic.Int64 // most bytes resident in the guest, once it has ended; 0: not known
+
+	began time.Time
 }

@@ -34,8 +34,9 @@ type Coordinator struct {
 
 	lanes     []*lane
 	began     time.Time
-	undurable bool                   // something was decided and not made durable yet
-	begun     []*assignment          // decided, and to be handed over once that is durable
+	undurable bool          // something was decided and not made durable yet
+	begun     []*assignment // decided, and to be handed over once that is durable
+	scheduler scheduler
 	running   map[uint64]*assignment // by job id; also one that a newer generation waits for
 	closing   map[uint64]bool        // sealed jobs being published again after a restart
 	asked     map[string][]EnvironmentAsked
@@ -54,6 +55,9 @@ type Coordinator struct {
 type CoordinatorConfig struct {
 	// Concurrency is how many jobs run at once. Others wait in the journal.
 	Concurrency int
+	// MemoryLimit is what the running guests may be expected to take together, in
+	// bytes; 0: no limit.
+	MemoryLimit int64
 	// MaxCrashes ends a job under which the worker died that often: a plugin that
 	// takes the whole machine down each time must not do so for ever.
 	MaxCrashes uint32
@@ -80,6 +84,7 @@ func NewCoordinator(source Source, environments *Environments, runner *Runner, w
 		running: map[uint64]*assignment{}, closing: map[uint64]bool{},
 		asked: map[string][]EnvironmentAsked{}, usable: map[string]string{},
 		drain: make(chan struct{}), halt: make(chan struct{}),
+		scheduler: scheduler{places: config.Concurrency, memory: config.MemoryLimit},
 	}
 }
 
@@ -396,6 +401,9 @@ func (c *Coordinator) abort(ctx context.Context, e Aborted) error {
 func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
 	id := ended.attempt.JobID
 	c.monitor.ended(id)
+	if a := c.running[id]; a != nil && ended.receipt != nil {
+		c.scheduler.ended(a.spec.Plugin, time.Since(a.progress.began), a.progress.Peak.Load())
+	}
 	delete(c.running, id)
 	delete(c.closing, id)
 	job, known := c.journal.State().Job(id)

@@ -105,6 +105,7 @@ func (r *Runner) run(ctx context.Context, a *assignment, end func(ending)) {
 	if err == nil {
 		err = feedFrom(ctx, guest, a.feed)
 	}
+	a.progress.Peak.Store(guest.PeakMemory())
 	if err != nil {
 		guest.Close()
 		end(ending{err: causeOr(ctx, err), output: guest.Output()})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -25,9 +26,12 @@ func (c *Coordinator) advance(ctx context.Context) error {
 	return nil
 }
 
-// startJobs fills the free places with the jobs that wait longest.
+// startJobs fills the free places with what the scheduler chooses of the jobs that
+// wait.
 func (c *Coordinator) startJobs(ctx context.Context) error {
 	now := time.Now()
+	var plugins []string // that have jobs waiting, in the order of their first
+	waiting := map[string][]*journal.Job{}
 	for job := range c.journal.State().Unfinished() {
 		if c.running[job.ID] != nil || c.closing[job.ID] {
 			continue
@@ -37,18 +41,45 @@ func (c *Coordinator) startJobs(ctx context.Context) error {
 			if err := c.conclude(ctx, job, abortedReceipt()); err != nil {
 				return err
 			}
-		case c.draining || len(c.running)+len(c.closing) >= c.config.Concurrency:
-			continue
-		case job.Phase == journal.Sealed:
+		case c.draining:
+		case job.Phase == journal.Sealed && len(c.running)+len(c.closing) < c.config.Concurrency:
 			c.closing[job.ID] = true
 			c.writer.publish <- job
 		case job.Phase == journal.Queued && now.After(c.hold.until):
-			if err := c.startJob(ctx, job); err != nil {
-				return err
+			plugin := job.Spec.Plugin
+			if len(waiting[plugin]) == 0 {
+				plugins = append(plugins, plugin)
 			}
+			waiting[plugin] = append(waiting[plugin], job)
 		}
 	}
-	return nil
+	for {
+		i := c.scheduler.next(plugins, c.inPlaces(), now)
+		if i < 0 {
+			return nil
+		}
+		line := waiting[plugins[i]]
+		// It may not start after all: it is refused, or waits for its environment.
+		if err := c.startJob(ctx, line[0]); err != nil {
+			return err
+		}
+		waiting[plugins[i]] = line[1:]
+		if len(line) == 1 {
+			plugins = slices.Delete(plugins, i, i+1)
+		}
+	}
+}
+
+// inPlaces lists what takes up a place.
+func (c *Coordinator) inPlaces() []runningJob {
+	jobs := make([]runningJob, 0, len(c.running)+len(c.closing))
+	for _, a := range c.running {
+		jobs = append(jobs, runningJob{plugin: a.spec.Plugin, since: a.progress.began})
+	}
+	for range c.closing {
+		jobs = append(jobs, runningJob{})
+	}
+	return jobs
 }
 
 // startJob begins an attempt, or asks for the environment that it needs first.
@@ -87,10 +118,11 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 		attempt: attempt, spec: job.Spec, source: source,
 		targets: targetsOf(job), earlier: job.Earlier, chosen: targetsFor(job, job.Chosen), checkpoint: job.Checkpoint,
 		ctx: stopCtx, stop: stop, feed: make(chan fed, feedLimit),
-		progress: &Progress{Job: job.ID, Plugin: job.Spec.Plugin},
+		progress: &Progress{Job: job.ID, Plugin: job.Spec.Plugin, began: time.Now()},
 	}
 	c.running[job.ID] = a
 	c.begun = append(c.begun, a)
+	c.scheduler.started(job.Spec.Plugin)
 	return nil
 }
 

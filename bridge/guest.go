@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -75,7 +76,8 @@ type Guest struct {
 	finished chan struct{} // nothing of the guest is left
 	total    *time.Timer   // the limit on the whole job; nil = none
 
-	writing sync.Mutex // one acknowledgement at a time
+	writing sync.Mutex   // one acknowledgement at a time
+	peak    atomic.Int64 // see PeakMemory
 
 	mu           sync.Mutex
 	link         *link
@@ -224,6 +226,7 @@ func (g *Guest) run() {
 	closing := g.closeListenerAfterExit()
 	err := g.converse()
 	close(closing)
+	g.peak.Store(peakMemory(g.process.PID))
 	g.interrupt(err) // the guest sees its connection end, and leaves
 	if err == nil {
 		g.conclude(io.EOF)
@@ -431,6 +434,12 @@ func (g *Guest) noted(note string) {
 
 // Process names the guest's root process.
 func (g *Guest) Process() Process { return g.process }
+
+// PeakMemory is the most memory that the guest's root process had resident, in bytes,
+// once Next has returned io.EOF or an error; 0 when that is not known: the process was
+// gone by then, or the system is not Linux. Pages that it shares with a warm
+// interpreter are counted.
+func (g *Guest) PeakMemory() int64 { return g.peak.Load() }
 
 // Output is the tail of what the guest printed so far, stdout and stderr in the
 // order of arrival, as valid UTF-8.

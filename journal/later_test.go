@@ -142,3 +142,28 @@ func TestAppendLaterOnAFullDisk(t *testing.T) {
 		t.Errorf("records %v, want %v", got, want)
 	}
 }
+
+// TestAppendLaterDuringACompaction: what waits is no part of the file yet, neither of
+// the old one nor of the new one, and comes behind.
+func TestAppendLaterDuringACompaction(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, Options{patience: time.Hour})
+	appendAll(t, j, wholeLife(1)...)
+	appendAll(t, j, JobsForgotten{Jobs: []uint64{1}})
+	if _, err := j.AppendLater(t.Context(), WorkerStarted{WorkerID: "w"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = open(t, dir)
+	if got, want := kindsOf(t, j), []Kind{"jobs-forgotten", "worker-started"}; !slices.Equal(got, want) {
+		t.Errorf("records %v, want %v", got, want)
+	}
+	if report, err := j.Verify(t.Context()); err != nil || report.Checked == 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}

@@ -37,6 +37,8 @@ type Config struct {
 	PlainFile       string `envconfig:"PLAIN_PASSWORD_FILE" flag:"plain-password-file" help:"file with the password for PLAIN"`
 	PlainPassword   Secret `envconfig:"PLAIN_PASSWORD" help:"the password itself, instead of a file"`
 
+	MemoryLimit Size `envconfig:"MEMORY_LIMIT" flag:"memory-limit" default:"0" help:"memory that running guests may be expected to take together, learned from each plugin's past; 0: no limit"`
+
 	UV         string `envconfig:"UV" flag:"uv" help:"uv executable that builds environments; empty: the one on PATH"`
 	Python     string `envconfig:"PYTHON" flag:"python" help:"interpreter of the environment 'system'; empty: python3 on PATH"`
 	VenvsMax   Size   `envconfig:"VENVS_MAX" flag:"venvs-max" default:"20GiB" help:"size of built environments above which the least recently used goes; 0: no cap"`

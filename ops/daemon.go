@@ -133,7 +133,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	d.worker = &actors.Worker{
 		Journal: d.journal, Source: d.sentinel, Environments: builder, Runner: runner, Writer: writer,
 		Coordinator: actors.NewCoordinator(d.sentinel, builder, runner, writer, d.journal, d.Monitor, actors.CoordinatorConfig{
-			Concurrency: config.Concurrency, MaxCrashes: uint32(config.MaxCrashes),
+			Concurrency: config.Concurrency, MemoryLimit: int64(config.MemoryLimit), MaxCrashes: uint32(config.MaxCrashes),
 			ArtifactCheck: actors.ArtifactCheck(config.ArtifactCheck),
 			DrainTimeout:  time.Duration(config.DrainTimeout), ReceiptTimeout: time.Duration(config.ReceiptLimit), Logger: log,
 		}),
