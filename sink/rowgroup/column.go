@@ -291,6 +291,12 @@ func (c *column) encode(w *workspace, p *pageContent) error {
 		return err
 	}
 	header := w.header(dataPage, raw, size, p.slots, enc, body)
+	if c.phys == byteArray && v.n > 0 && enc != dictionaryIndex {
+		// The codec reads slower than memory gives, and so waits for nothing.
+		// Behind it the values are in the cache, where their bounds are quick.
+		lowest, highest := bytesBounds(&v.str)
+		b.setBytes(lowest, highest, c.text)
+	}
 	entry := pageEntry{
 		offset:   c.store.size,
 		size:     int32(len(header) + size),

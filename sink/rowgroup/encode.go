@@ -272,7 +272,8 @@ func sameBytes(s *byteSlices) bool {
 	return true
 }
 
-// encodeBytes: BYTE_ARRAY.
+// encodeBytes: BYTE_ARRAY. The bounds of values that are in no dictionary are
+// left to the caller.
 func (c *column) encodeBytes(w *workspace, s *byteSlices) (encoding, bounds) {
 	var b bounds
 	d := &c.dictBytes
@@ -302,8 +303,6 @@ func (c *column) encodeBytes(w *workspace, s *byteSlices) (encoding, bounds) {
 		}
 		return dictionaryIndex, b
 	}
-	lowest, highest := bytesBounds(s)
-	b.setBytes(lowest, highest, c.text)
 	switch c.mode {
 	case deltaLength:
 		w.encoded = appendDelta(w.encoded[:0], s.size)

@@ -102,14 +102,15 @@ func (l *levels) settle() {
 	}
 }
 
-// fillShort is fill for stretches that are mostly short. It writes eight bytes
-// at once if v has room for them behind n.
-func fillShort(v []uint8, n int, x uint8) {
-	if n > 8 || len(v) < 8 {
-		fill(v[:n], x)
+// fillShort writes first to v[0] and x to the rest of v[:n]. Stretches are mostly
+// short: up to eight levels are one word, with room for it in v.
+func fillShort(v []uint8, n int, first, x uint8) {
+	if n <= 8 {
+		binary.LittleEndian.PutUint64(v, uint64(x)*(^uint64(0)/0xff-1)|uint64(first))
 		return
 	}
-	binary.LittleEndian.PutUint64(v, uint64(x)*(^uint64(0)/0xff))
+	v[0] = first
+	fill(v[1:n], x)
 }
 
 func fill(v []uint8, x uint8) {
@@ -242,9 +243,7 @@ func (l *levels) expand(limit int) error {
 	elements, empty := 0, 0
 	for _, s := range l.lists {
 		elements += s.n
-		if s.n == 0 {
-			empty++
-		}
+		empty += int(uint64(s.n-1) >> 63) // one for a length of zero, without a branch
 		if elements > limit {
 			return &tooManySlots{elements}
 		}
@@ -254,37 +253,36 @@ func (l *levels) expand(limit int) error {
 		return &tooManySlots{slots}
 	}
 	l.rep++
-	if empty > 0 {
-		l.materialize()
-	}
-	reps := resize(l.spareReps, slots)
+	// Eight levels are written at once, so there is room for seven too many.
+	reps := resize(l.spareReps, slots+7)
 	out := l.spareSpans[:0]
 	inner := l.rep
 	single := inner == 1 // no repetition levels so far: all zero
-	if l.allOpen {
+	if l.allOpen && empty == 0 {
 		at := 0
 		for i, s := range l.lists {
 			outer := uint8(0)
 			if !single {
 				outer = l.reps[i]
 			}
-			reps[at] = outer
-			fillShort(reps[at+1:], s.n-1, inner)
+			fillShort(reps[at:], s.n, outer, inner)
 			at += s.n
 			out = appendSpan(out, s.start, s.n)
 		}
 	} else {
-		defs := resize(l.spareDefs, slots)
+		defs := resize(l.spareDefs, slots+7)
 		at, list := 0, 0
 		var last span // grows, and goes to out when the next one does not adjoin
-		for i, d := range l.defs {
-			outer := uint8(0)
+		for i := range l.slots {
+			outer, d := uint8(0), uint8(openSlot)
 			if !single {
 				outer = l.reps[i]
 			}
-			reps[at] = outer
+			if !l.allOpen {
+				d = l.defs[i]
+			}
 			if d != openSlot {
-				defs[at] = d
+				reps[at], defs[at] = outer, d
 				at++
 				continue
 			}
@@ -292,13 +290,12 @@ func (l *levels) expand(limit int) error {
 			list++
 			// Lists are as often empty as not, so nothing here asks which they are.
 			// What is written too much is written over by the slots that follow.
-			fillShort(reps[at+1:], max(s.n-1, 0), inner)
-			fillShort(defs[at:], s.n, openSlot)
 			first, taken := uint8(openSlot), s.n
 			if s.n == 0 {
 				first, taken = l.def, 1
 			}
-			defs[at] = first
+			fillShort(reps[at:], taken, outer, inner)
+			fillShort(defs[at:], taken, first, openSlot)
 			at += taken
 			if last.start+last.n == s.start {
 				last.n += s.n
@@ -312,9 +309,10 @@ func (l *levels) expand(limit int) error {
 		if last.n > 0 {
 			out = append(out, last)
 		}
-		l.defs, l.spareDefs = defs, l.defs
+		l.defs, l.spareDefs = defs[:slots], l.defs
+		l.allOpen = false
 	}
-	l.reps, l.spareReps = reps, l.reps
+	l.reps, l.spareReps = reps[:slots], l.reps
 	l.spans, l.spareSpans = out, l.spans
 	l.slots, l.open = slots, elements
 	l.def++

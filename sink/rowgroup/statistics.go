@@ -122,16 +122,14 @@ func bitsOf[T int32 | int64]() uint {
 func floatBounds[F float32 | float64](v []F) (lowest, highest F, nans int64, has bool) {
 	lowest, highest = F(math.Inf(1)), F(math.Inf(-1))
 	for _, x := range v {
-		// NaN is neither smaller nor larger than anything.
-		if x < lowest {
-			lowest = x
-		}
-		if x > highest {
-			highest = x
+		if x >= lowest && x <= highest { // never true of NaN
+			continue
 		}
 		if x != x {
 			nans++
+			continue
 		}
+		lowest, highest = min(lowest, x), max(highest, x)
 	}
 	return lowest, highest, nans, int64(len(v)) > nans
 }
@@ -181,22 +179,29 @@ func prefixOf(data []byte, start, n int) uint64 {
 }
 
 // bytesBounds is the smallest and largest of the values, as parts of their
-// memory.
+// memory. Most values are told from both by their first eight bytes, and of
+// those that begin alike, as paths do, most by the next eight.
 func bytesBounds(s *byteSlices) (lowest, highest []byte) {
+	first, size := s.start[0], int(s.size[0])
 	lowest, highest = s.at(0), s.at(0)
-	low := prefixOf(s.data, s.start[0], int(s.size[0]))
-	high := low
+	low, lowNext := prefixOf(s.data, first, size), prefixOf(s.data, first+8, max(size-8, 0))
+	high, highNext := low, lowNext
 	for i, start := range s.start {
-		p := prefixOf(s.data, start, int(s.size[i]))
+		n := int(s.size[i])
+		p := prefixOf(s.data, start, n)
 		if p > low && p < high {
 			continue
 		}
-		v := s.at(i)
-		if p < low || p == low && bytes.Compare(v, lowest) < 0 {
-			lowest, low = v, p
+		next := prefixOf(s.data, start+8, max(n-8, 0))
+		if (p > low || p == low && next > lowNext) && (p < high || p == high && next < highNext) {
+			continue
 		}
-		if p > high || p == high && bytes.Compare(v, highest) > 0 {
-			highest, high = v, p
+		v := s.at(i)
+		if bytes.Compare(v, lowest) < 0 {
+			lowest, low, lowNext = v, p, next
+		}
+		if bytes.Compare(v, highest) > 0 {
+			highest, high, highNext = v, p, next
 		}
 	}
 	return lowest, highest
