@@ -78,6 +78,18 @@ var hostilePeers = []hostile{
 		}
 		_ = conn.(*net.TCPConn).CloseWrite()
 	}, 1}, // one is looked at while the next one is read
+	{"messages as large as the cap, in one frame", nil, link.KindClosed, func(conn net.Conn) {
+		if shakeHands(conn) != nil {
+			return
+		}
+		message := append(binary.BigEndian.AppendUint64([]byte{2}, capBytes), make([]byte, capBytes)...)
+		for range 10 {
+			if _, err := conn.Write(message); err != nil {
+				return
+			}
+		}
+		_ = conn.(*net.TCPConn).CloseWrite()
+	}, 1},
 	{"a million empty messages", nil, link.KindGivenUp, afterHandshake(strings.Repeat("\x00\x00", 1_000_000)), 0},
 	{"a million frames of one message", nil, link.KindLimit, afterHandshake(strings.Repeat("\x01\x00", 1_000_000)), 0},
 	{"a million PINGs", nil, link.KindClosed, func(conn net.Conn) {

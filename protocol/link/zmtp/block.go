@@ -4,11 +4,12 @@ import (
 	"io"
 	"math/bits"
 	"sync"
+	"weak"
 )
 
 // Blocks are the memory of frames that are worth using again: taking a fresh megabyte
 // for each message keeps the garbage collector and the system's pages busy for longer
-// than the reading takes. What nobody takes for a while is the collector's.
+// than the reading takes.
 
 const (
 	smallestBlock = 1 << minBlockBits // bytes
@@ -20,24 +21,60 @@ const (
 
 // block is memory of some frame or box.
 type block struct {
-	bytes []byte // of the length that was asked for
-	size  int    // index in spare, -1: not to be kept
+	bytes []byte              // of the length that was asked for
+	size  int                 // index in spare, -1: not to be kept
+	weak  weak.Pointer[block] // to itself
 }
 
-// spare are the blocks in nobody's use, by size.
-var spare [(maxBlockBits-minBlockBits)*blockSteps + 1]sync.Pool
+// spare are the blocks in nobody's use, by size. Nothing here keeps the garbage
+// collector from taking them, so they count as garbage, not as what is in use.
+var spare [(maxBlockBits-minBlockBits)*blockSteps + 1]struct {
+	sync.Mutex
+	blocks []weak.Pointer[block] // as many as were in use at a time, at most
+}
 
 // take gives a block of n bytes. What is in them is arbitrary.
 func take(n int) *block {
-	if n > largestBlock {
-		return &block{make([]byte, n), -1}
-	}
-	size, capacity := blockSize(n)
-	if b, ok := spare[size].Get().(*block); ok {
-		b.bytes = b.bytes[:n]
+	if b := takeSpare(n); b != nil {
 		return b
 	}
-	return &block{make([]byte, n, capacity), size}
+	if n > largestBlock {
+		return &block{bytes: make([]byte, n), size: -1}
+	}
+	size, capacity := blockSize(n)
+	b := &block{bytes: make([]byte, n, capacity), size: size}
+	b.weak = weak.Make(b)
+	return b
+}
+
+// takeSpare gives a block of n bytes that was in use before, nil when there is none.
+func takeSpare(n int) *block {
+	if n > largestBlock {
+		return nil
+	}
+	size, _ := blockSize(n)
+	s := &spare[size]
+	s.Lock()
+	defer s.Unlock()
+	for last := len(s.blocks) - 1; last >= 0; last-- {
+		b := s.blocks[last].Value()
+		s.blocks = s.blocks[:last]
+		if b != nil {
+			b.bytes = b.bytes[:n]
+			return b
+		}
+	}
+	return nil
+}
+
+func (b *block) free() {
+	if b.size < 0 {
+		return
+	}
+	s := &spare[b.size]
+	s.Lock()
+	defer s.Unlock()
+	s.blocks = append(s.blocks, b.weak)
 }
 
 // blockSize is the least size, and the number of bytes in it, that has room for n
@@ -52,21 +89,18 @@ func blockSize(n int) (size, capacity int) {
 	return (power-minBlockBits)*blockSteps + steps, 1<<power + steps*step
 }
 
-func (b *block) free() {
-	if b.size >= 0 {
-		spare[b.size].Put(b)
-	}
-}
-
 const (
 	trusted = 2 << 20 // bytes; so much memory is taken on a peer's word
 	growth  = 4       // times what has come is taken next
 )
 
-// readBlock reads n bytes. However many that are said to be, no more memory is taken
-// than trusted, or growth times what has come.
+// readBlock reads n bytes. However many that are said to be, no more new memory is
+// taken than trusted, or growth times what has come.
 func readBlock(r io.Reader, n int) (*block, error) {
-	b := take(min(n, trusted))
+	b := takeSpare(n)
+	if b == nil {
+		b = take(min(n, trusted))
+	}
 	for have := 0; ; {
 		if _, err := io.ReadFull(r, b.bytes[have:]); err != nil {
 			b.free()
