@@ -31,36 +31,6 @@ func controlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 // rights attaches a descriptor to a message.
 func rights(file *os.File) []byte { return unix.UnixRights(int(file.Fd())) }
 
-// scarce is the share of memory below which no warm interpreter is kept without a job.
-const scarce = 20 // one in so many
-
-// memoryPressure tells why memory is short, "" when it is not.
-func memoryPressure() string {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return ""
-	}
-	var total, available int64
-	for line := range strings.Lines(string(text)) {
-		name, rest, _ := strings.Cut(line, ":")
-		fields := strings.Fields(rest)
-		if len(fields) == 0 {
-			continue
-		}
-		n, _ := strconv.ParseInt(fields[0], 10, 64)
-		switch name {
-		case "MemTotal":
-			total = n
-		case "MemAvailable":
-			available = n
-		}
-	}
-	if total > 0 && available < total/scarce {
-		return fmt.Sprintf("memory is short: %d of %d MiB are available", available>>10, total>>10)
-	}
-	return ""
-}
-
 // residentBytes is the resident memory of a process, 0 when it is not there.
 func residentBytes(pid int) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
