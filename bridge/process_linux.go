@@ -56,24 +56,36 @@ func processTable() ([]process, error) {
 		return nil, fmt.Errorf("read the process table: %w", err)
 	}
 	table := make([]process, 0, len(names))
+	line := make([]byte, longestStat)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
-		if entry, ok := readProcess(pid); ok {
+		if entry, ok := readProcess(pid, line); ok {
 			table = append(table, entry)
 		}
 	}
 	return table, nil
 }
 
-// readProcess reads one line of the process table from /proc/PID/stat (proc(5)).
-func readProcess(pid int) (process, bool) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+// longestStat is more than /proc/PID/stat ever has: 52 fields, and a command of 64 bytes.
+const longestStat = 2 << 10
+
+// readProcess reads one line of the process table from /proc/PID/stat (proc(5)) into a
+// buffer of longestStat. Every job's end reads the whole table: it is done with as few
+// system calls as there can be.
+func readProcess(pid int, line []byte) (process, bool) {
+	file, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return process{}, false
 	}
+	n, err := unix.Read(file, line)
+	_ = unix.Close(file)
+	if err != nil {
+		return process{}, false
+	}
+	stat := line[:n]
 	// The second field is the command in parentheses, and may hold any byte.
 	end := bytes.LastIndexByte(stat, ')')
 	if end < 0 {
@@ -115,7 +127,7 @@ var bootID = sync.OnceValue(func() uint64 {
 func age(start uint64) uint64 { return start ^ bootID() }
 
 func startTime(pid int) uint64 {
-	entry, _ := readProcess(pid)
+	entry, _ := readProcess(pid, make([]byte, longestStat))
 	return entry.start
 }
 

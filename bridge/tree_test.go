@@ -56,7 +56,7 @@ func runs(t *testing.T, folder, name string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry, found := readProcess(pid)
+	entry, found := readProcess(pid, make([]byte, longestStat))
 	return found && !entry.ended
 }
 
