@@ -44,7 +44,7 @@ type Limits struct {
 	Window  int           // batches that a guest may be ahead of Acknowledge: 4
 	// Version 2 guests cut what a plugin yields into batches of at most this size.
 	SliceRows  int // 65,536
-	SliceBytes int // 8 MiB
+	SliceBytes int // 4 MiB
 }
 
 func (l Limits) withDefaults() (Limits, error) {
@@ -54,7 +54,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	setDefault(&l.Output, 64<<10)
 	setDefault(&l.Window, 4)
 	setDefault(&l.SliceRows, 64<<10)
-	setDefault(&l.SliceBytes, 8<<20)
+	setDefault(&l.SliceBytes, 4<<20)
 	switch {
 	case l.Total < 0:
 		return l, fmt.Errorf("bridge limits: a job time of %s", l.Total)

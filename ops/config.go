@@ -56,7 +56,7 @@ type Config struct {
 
 	Compression     string `envconfig:"COMPRESSION" flag:"compression" default:"snappy" help:"Parquet codec where a sink names none: snappy, zstd, gzip, lz4, none"`
 	RowGroupRows    int64  `envconfig:"ROW_GROUP_ROWS" flag:"row-group-rows" default:"262144" help:"rows after which a Parquet row group is cut"`
-	RowGroupBytes   Size   `envconfig:"ROW_GROUP_BYTES" flag:"row-group-bytes" default:"32MiB" help:"Arrow bytes after which a Parquet row group is cut"`
+	RowGroupBytes   Size   `envconfig:"ROW_GROUP_BYTES" flag:"row-group-bytes" default:"24MiB" help:"Arrow bytes after which a Parquet row group is cut"`
 	CheckpointEvery Period `envconfig:"CHECKPOINT_EVERY" flag:"checkpoint-every" default:"2s" help:"time after which the complete row groups of a job are made durable, to be gone on with after a crash, or 256 MiB if they come sooner; 0: each one"`
 
 	Heartbeat    Period `envconfig:"HEARTBEAT" flag:"heartbeat" default:"10s" help:"time between HEARTBEAT messages, and between pings of the link"`

@@ -47,7 +47,7 @@ const (
 	leastPageRows    = 4 << 10
 	// pendingBudget is about how much all columns together may keep waiting for
 	// a full page.
-	pendingBudget = 32 << 20
+	pendingBudget = 16 << 20
 	// dictionaryBudget is the same for dictionaries.
 	dictionaryBudget     = 64 << 20
 	dictionaryLargest    = 4 << 20
