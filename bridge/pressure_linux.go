@@ -49,17 +49,20 @@ func cgroupMemory(root fs.FS) (rooms []memoryRoom) {
 		if len(fields) < 3 {
 			continue
 		}
-		top, limit, usage, cache := "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
+		top, limit, usage, caches := "sys/fs/cgroup", "memory.max", "memory.current", []string{"inactive_file", "active_file", "slab_reclaimable"}
 		if fields[1] != "" {
 			if !slices.Contains(strings.Split(fields[1], ","), "memory") {
 				continue
 			}
-			top, limit, usage, cache = "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+			top, limit, usage, caches = "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", []string{"total_inactive_file", "total_active_file"}
 		}
 		for group := path.Clean("/" + fields[2]); ; group = path.Dir(group) {
 			folder := path.Join(top, group)
-			// What the system can drop without a loss is not in the way.
-			used := figures(root, path.Join(folder, usage))[""] - figures(root, path.Join(folder, "memory.stat"))[cache]
+			used := figures(root, path.Join(folder, usage))[""]
+			stat := figures(root, path.Join(folder, "memory.stat"))
+			for _, cache := range caches { // what the system can drop is not in the way
+				used -= stat[cache]
+			}
 			if most := figures(root, path.Join(folder, limit))[""]; most > 0 {
 				rooms = append(rooms, memoryRoom{limit: most, left: most - used, where: " to the cgroup " + group})
 			}
