@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,16 @@ type assignment struct {
 	// checkpoint is what earlier attempts made durable, nil for nothing.
 	checkpoint *journal.Checkpoint
 
+	// left is the guest of the attempt that outlived the worker process before, nil when
+	// one is to be started; its stream goes on behind these batches, nil for all.
+	left   *bridge.Left
+	behind *journal.Whole
+
+	// settled is closed once the guest is not needed any more: its rows are sealed, or
+	// the attempt is over.
+	settled     chan struct{}
+	settledOnce sync.Once
+
 	// ctx ends when the attempt is to stop; its cause says why.
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -52,6 +63,8 @@ type fed struct {
 	sum         digest.Sum
 	unsummed    error
 	acknowledge func()
+	// durable tells the guest that all batches up to this one are durable.
+	durable func(batches uint64)
 }
 
 // ending is how the guest ended: err is nil only after its end frame.
@@ -65,6 +78,9 @@ func (a *assignment) end(e ending) {
 	a.ending = e
 	close(a.feed)
 }
+
+// settle says that the guest is not needed any more. Only the writer calls it.
+func (a *assignment) settle() { a.settledOnce.Do(func() { close(a.settled) }) }
 
 // feedLimit bounds the batches between runner and writer. The guest's window of
 // unacknowledged batches is the real bound; this only lets the two overlap.

@@ -41,8 +41,10 @@ func (s *staging) checkpoint(ctx context.Context) error {
 		return nil
 	}
 	s.last, s.unsaved = time.Now(), 0
+	reached.Whole = s.wholeOf(reached.Outputs)
 	result := make(chan error, 1)
 	s.syncing = result
+	told := s.toldDurable
 	go func() {
 		for _, sync := range syncs {
 			if err := sync(); err != nil {
@@ -50,7 +52,11 @@ func (s *staging) checkpoint(ctx context.Context) error {
 				return
 			}
 		}
-		result <- s.append(ctx, journal.OutputCheckpointed{Attempt: s.a.attempt, Checkpoint: reached})
+		err := s.append(ctx, journal.OutputCheckpointed{Attempt: s.a.attempt, Checkpoint: reached})
+		if err == nil && told != nil && reached.Whole.Batches > 0 {
+			told(reached.Whole.Batches)
+		}
+		result <- err
 	}()
 	return nil
 }

@@ -37,8 +37,9 @@ type Coordinator struct {
 	undurable bool          // something was decided and not made durable yet
 	begun     []*assignment // decided, and to be handed over once that is durable
 	scheduler scheduler
-	running   map[uint64]*assignment // by job id; also one that a newer generation waits for
-	closing   map[uint64]bool        // sealed jobs being published again after a restart
+	running   map[uint64]*assignment  // by job id; also one that a newer generation waits for
+	closing   map[uint64]bool         // sealed jobs being published again after a restart
+	left      map[uint64]*bridge.Left // guests of the process before that are gone on with
 	asked     map[string][]EnvironmentAsked
 	usable    map[string]string // env_hash → interpreter
 	hold      hold              // no job starts until there is room on the disk
@@ -66,6 +67,8 @@ type CoordinatorConfig struct {
 	// ReceiptTimeout is how long a receipt may be owed before it is not sent by itself
 	// any more; 0 is for ever.
 	ReceiptTimeout time.Duration
+	// Reattach has guests gone on with that outlived the process before.
+	Reattach bool
 	// DrainTimeout is how long running jobs may go on after the wish to stop.
 	DrainTimeout time.Duration
 	Logger       *slog.Logger
@@ -81,7 +84,7 @@ func NewCoordinator(source Source, environments *Environments, runner *Runner, w
 		source: source, lanes: lanes, environments: environments, runner: runner, writer: writer, journal: j,
 		config: config, log: config.Logger, monitor: monitor,
 		began:   time.Now(),
-		running: map[uint64]*assignment{}, closing: map[uint64]bool{},
+		running: map[uint64]*assignment{}, left: map[uint64]*bridge.Left{}, closing: map[uint64]bool{},
 		asked: map[string][]EnvironmentAsked{}, usable: map[string]string{},
 		drain: make(chan struct{}), halt: make(chan struct{}),
 		scheduler: scheduler{places: config.Concurrency, memory: config.MemoryLimit},
@@ -111,6 +114,10 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 	}
 	state := c.journal.State()
 	for job := range state.Unfinished() {
+		if left := c.leftGuest(job); left != nil {
+			c.left[job.ID] = left
+			continue
+		}
 		if err := killLeftover(job); err != nil {
 			return err
 		}
@@ -135,7 +142,12 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 			return err
 		}
 	}
-	return nil
+	// What no journal knows of: a guest that was just starting, or what one that is gone
+	// had started.
+	if crashpoint.Broken(crashpoint.OrphanStays) {
+		return nil
+	}
+	return c.runner.killStrays(c.left)
 }
 
 // killLeftover kills the guest that the process before started for a job, with its
@@ -145,8 +157,7 @@ func killLeftover(job *journal.Job) error {
 		return nil
 	}
 	crashpoint.Reach(crashpoint.RecoverGuestBefore)
-	left := bridge.Process{PID: job.Guest.PID, StartTime: job.Guest.StartTime, Marker: job.Guest.Marker}
-	if err := bridge.KillTree(left, guestPatience); err != nil {
+	if err := bridge.KillTree(processOf(job.Guest), guestPatience); err != nil {
 		return fmt.Errorf("stop the guest that job %d left behind (pid %d): %w", job.ID, job.Guest.PID, err)
 	}
 	crashpoint.Reach(crashpoint.RecoverGuestAfter)
@@ -159,6 +170,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	if err := c.wishWanted(ctx); err != nil {
+		return err
+	}
+	if err := c.takeUp(ctx); err != nil {
 		return err
 	}
 	drain, halt := c.drain, c.halt
@@ -420,7 +434,7 @@ func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
 		return c.conclude(ctx, job, abortedReceipt())
 	case ended.interrupted != nil:
 		c.putBack(job, ended.interrupted)
-		_, err := c.decide(ctx, journal.AttemptInterrupted{Attempt: ended.attempt, Reason: head(ended.interrupted.Error(), messageLimit)})
+		_, err := c.decide(ctx, journal.AttemptInterrupted{Attempt: ended.attempt, Reason: head(ended.interrupted.Error(), messageLimit), Crashed: notAttached(ended.interrupted)})
 		return err
 	case ended.receipt != nil:
 		if job.Aborting && ended.receipt.Status == journal.Failed {
@@ -435,6 +449,10 @@ func (c *Coordinator) settle(ctx context.Context, ended attemptEnded) error {
 // would fare no better: none starts for a while.
 func (c *Coordinator) putBack(job *journal.Job, why error) {
 	if errors.Is(why, errStopping) {
+		return
+	}
+	if notAttached(why) {
+		c.log.Info("the guest that outlived the worker cannot be gone on with: the job runs again", "job", job.ID, "reason", why)
 		return
 	}
 	if other := (*otherDataError)(nil); errors.As(why, &other) {

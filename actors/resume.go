@@ -22,9 +22,13 @@ type otherDataError struct {
 	want    journal.Checkpoint
 	batches uint64
 	digest  digest.Sum
+	damage  error // the file is not what it was: nil when it is the plugin's batches
 }
 
 func (e *otherDataError) Error() string {
+	if e.damage != nil {
+		return e.damage.Error()
+	}
 	if e.batches < e.want.Batches {
 		return fmt.Sprintf("the plugin gave other data than before: it ended after %d batches, and %d were durable", e.batches, e.want.Batches)
 	}
@@ -41,9 +45,15 @@ func (s *staging) resume(ctx context.Context) error {
 	var damage *sink.DamageError
 	var token *sink.TokenError
 	if errors.As(err, &damage) || errors.As(err, &token) {
+		if s.a.behind != nil { // this guest does not give its first batches again
+			return &otherDataError{damage: err}
+		}
 		return s.startOver(ctx, err)
 	}
 	s.awaited = s.a.checkpoint
+	if err == nil && s.a.behind != nil {
+		err = s.goOn(s.a.behind)
+	}
 	return err
 }
 
@@ -84,7 +94,14 @@ func (s *staging) compare(ctx context.Context) error {
 	}
 	s.awaited = nil
 	s.log.Info("the plugin gave the same batches again: the job goes on behind them", "job", s.a.attempt.JobID, "batches", s.batches)
-	return s.append(ctx, journal.OutputResumed{Attempt: s.a.attempt, Batches: s.batches})
+	if err := s.append(ctx, journal.OutputResumed{Attempt: s.a.attempt, Batches: s.batches}); err != nil {
+		return err
+	}
+	// Of this guest, too, so much is durable.
+	if whole := s.a.checkpoint.Whole.Batches; whole > 0 {
+		s.toldDurable(whole)
+	}
+	return nil
 }
 
 // startOver sets aside what is durable. Nothing of it is looked at again.

@@ -111,7 +111,7 @@ func (d *desktop) begin() *trial {
 	stopCtx, stop := context.WithCancelCause(context.Background())
 	r := &trial{desktop: d, kill: kill, done: make(chan attemptEnded, 1), a: &assignment{
 		attempt: attempt, spec: job.Spec, targets: targetsOf(job), chosen: targetsFor(job, job.Chosen), checkpoint: job.Checkpoint,
-		ctx: stopCtx, stop: stop, feed: make(chan fed), progress: &Progress{},
+		ctx: stopCtx, stop: stop, feed: make(chan fed), settled: make(chan struct{}), progress: &Progress{},
 	}}
 	go func() {
 		ended, err := d.writer.write(ctx, r.a)
@@ -126,7 +126,7 @@ func (d *desktop) begin() *trial {
 // give feeds a batch and waits until it is taken.
 func (r *trial) give(batch bridge.Batch) {
 	r.Helper()
-	item := fed{batch: batch, acknowledge: func() {}}
+	item := fed{batch: batch, acknowledge: func() {}, durable: func(uint64) {}}
 	if item.sum, item.unsummed = digest.Batch(batch.Topic, batch.Record); item.unsummed != nil {
 		r.Fatal(item.unsummed)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -88,7 +89,7 @@ func (r *Runner) run(ctx context.Context, a *assignment, end func(ending)) {
 		return
 	}
 	defer release()
-	guest, err := r.host.Start(ctx, guestSpec(a, environment.Interpreter))
+	guest, err := r.begin(ctx, a, environment.Interpreter)
 	if err != nil {
 		end(ending{err: causeOr(ctx, err)})
 		return
@@ -97,11 +98,14 @@ func (r *Runner) run(ctx context.Context, a *assignment, end func(ending)) {
 	stopped := context.AfterFunc(ctx, func() { guest.Close() })
 	defer stopped()
 
-	process := guest.Process()
-	// It rides with the next commit. A guest that the journal has not heard of when
-	// the worker dies ends by itself, with its connection.
-	_, err = r.journal.AppendLater(ctx, journal.GuestStarted{Attempt: a.attempt, Guest: journal.Guest{
-		PID: process.PID, StartTime: process.StartTime, Marker: process.Marker}})
+	if a.left == nil {
+		process, claim := guest.Process(), guest.Claim()
+		// It rides with the next commit. A guest that the journal has not heard of when
+		// the worker dies is killed by the next one as a stray.
+		_, err = r.journal.AppendLater(ctx, journal.GuestStarted{Attempt: a.attempt, Guest: journal.Guest{
+			PID: process.PID, StartTime: process.StartTime, Marker: process.Marker,
+			Address: claim.Address, Token: claim.Token, StartedAt: time.Now().UTC().Truncate(time.Microsecond)}})
+	}
 	if err == nil {
 		err = feedFrom(ctx, guest, a.feed)
 	}
@@ -112,6 +116,43 @@ func (r *Runner) run(ctx context.Context, a *assignment, end func(ending)) {
 		return
 	}
 	end(ending{})
+	// Should the worker die before the rows are sealed, the guest gives them again.
+	select {
+	case <-a.settled:
+	case <-ctx.Done():
+	}
+}
+
+// killStrays kills what earlier processes of the worker left, except for these guests.
+func (r *Runner) killStrays(left map[uint64]*bridge.Left) error {
+	spared := make([]bridge.Process, 0, len(left))
+	for _, guest := range left {
+		spared = append(spared, guest.Process)
+	}
+	if err := r.host.KillStrays(spared, guestPatience); err != nil {
+		return fmt.Errorf("stop what the process before left: %w", err)
+	}
+	return nil
+}
+
+// begin starts the guest of an attempt, or goes on with the one that is left.
+func (r *Runner) begin(ctx context.Context, a *assignment, interpreter string) (*bridge.Guest, error) {
+	if a.left == nil {
+		return r.host.Start(ctx, guestSpec(a, interpreter))
+	}
+	left := *a.left
+	left.Agreed = func() error {
+		_, err := r.journal.Append(ctx, journal.GuestReattached{Attempt: a.attempt, Batches: left.Batches})
+		return err
+	}
+	return r.host.Attach(ctx, guestSpec(a, interpreter), left)
+}
+
+// notAttached tells that the guest which was left could not be gone on with: the
+// job runs again.
+func notAttached(err error) bool {
+	failure, is := errors.AsType[*bridge.GuestError](err)
+	return is && failure.Kind == bridge.NotAttached
 }
 
 func guestSpec(a *assignment, interpreter string) bridge.Spec {
@@ -144,7 +185,7 @@ func feedFrom(ctx context.Context, guest *bridge.Guest, feed chan<- fed) error {
 		item := fed{batch: batch, acknowledge: func() {
 			// A guest that cannot be told has ended, and Next will say so.
 			_ = guest.Acknowledge(batch.Serial)
-		}}
+		}, durable: guest.LetGo}
 		// Here, beside the writer's encoding of the batch before.
 		item.sum, item.unsummed = digest.Batch(batch.Topic, batch.Record)
 		select {

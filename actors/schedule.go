@@ -113,17 +113,23 @@ func (c *Coordinator) startJob(ctx context.Context, job *journal.Job) error {
 		return err
 	}
 	job, _ = state.Job(job.ID)
+	c.begin(job, source)
+	return nil
+}
+
+// begin makes an assignment of a job's latest attempt, to be handed over.
+func (c *Coordinator) begin(job *journal.Job, source []byte) *assignment {
 	stopCtx, stop := context.WithCancelCause(context.Background())
 	a := &assignment{
-		attempt: attempt, spec: job.Spec, source: source,
+		attempt: job.Attempt(), spec: job.Spec, source: source,
 		targets: targetsOf(job), earlier: job.Earlier, chosen: targetsFor(job, job.Chosen), checkpoint: job.Checkpoint,
-		ctx: stopCtx, stop: stop, feed: make(chan fed, feedLimit),
+		ctx: stopCtx, stop: stop, feed: make(chan fed, feedLimit), settled: make(chan struct{}),
 		progress: &Progress{Job: job.ID, Plugin: job.Spec.Plugin, began: time.Now()},
 	}
 	c.running[job.ID] = a
 	c.begun = append(c.begun, a)
 	c.scheduler.started(job.Spec.Plugin)
-	return nil
+	return a
 }
 
 // lost tells that a blob was damaged on the disk, or lost in a repair.
@@ -132,14 +138,16 @@ func lost(err error) bool {
 	return damaged || errors.Is(err, journal.ErrNoBlob)
 }
 
-// handOver gives the attempts that were begun to writer and runner.
+// handOver gives the attempts that were begun, or are gone on with, to writer and runner.
 func (c *Coordinator) handOver() {
 	for _, a := range c.begun {
 		c.monitor.started(a.progress)
 		// Both have room for as many as may run at once.
 		c.writer.mailbox <- a
 		c.runner.mailbox <- a
-		c.log.Info("job started", "job", a.attempt.JobID, "plugin", a.spec.Plugin, "attempt", a.attempt.Attempt)
+		if a.left == nil {
+			c.log.Info("job started", "job", a.attempt.JobID, "plugin", a.spec.Plugin, "attempt", a.attempt.Attempt)
+		}
 	}
 	c.begun = nil
 }

@@ -37,6 +37,11 @@ type staging struct {
 	// awaited is what the batches have to agree with before the attempt may go on
 	// behind it; nil when there is nothing durable, or they did.
 	awaited *journal.Checkpoint
+	// milestones are batches behind wholeUpTo, which is durable in all outputs.
+	milestones []milestone
+	wholeUpTo  milestone
+	// toldDurable tells the guest how far that is; nil before its first batch.
+	toldDurable func(batches uint64)
 	// syncing gives the result of the checkpoint under way; nil when none is.
 	syncing chan error
 	// every is the time from one checkpoint to the next, unless much comes meanwhile.
@@ -56,6 +61,8 @@ type stagedOutput struct {
 	unannounced bool
 	// skip counts the rows to come that are durable already.
 	skip int64
+	// taken counts the rows so far, durable or not.
+	taken int64
 	// durable is the target's part of the last checkpoint, also of one under way.
 	durable *journal.Output
 }
@@ -115,6 +122,7 @@ func (s *staging) take(ctx context.Context, item fed) error {
 		if err := s.write(ctx, out, item.batch); err != nil {
 			return err
 		}
+		out.taken += item.batch.Record.NumRows()
 	}
 	if item.unsummed != nil {
 		return fmt.Errorf("batch %d of topic %q: %w", item.batch.Serial, item.batch.Topic, item.unsummed)
@@ -123,6 +131,8 @@ func (s *staging) take(ctx context.Context, item fed) error {
 	s.unsaved += item.batch.Bytes
 	s.batches++
 	s.digest = s.digest.Then(item.sum)
+	s.toldDurable = item.durable
+	s.passed()
 	s.a.progress.Rows.Add(item.batch.Record.NumRows())
 	s.a.progress.Bytes.Add(item.batch.Bytes)
 	s.a.progress.Batches.Add(1)

@@ -80,7 +80,11 @@ func (w *Writer) Run(ctx context.Context) error {
 
 // write takes one attempt from its first batch to its published output.
 func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error) {
+	defer a.settle()
 	began := w.now()
+	if a.left != nil {
+		began = a.left.Started
+	}
 	staging := newStaging(w.sinks, w.journal, w.log, w.every, a)
 	defer staging.close()
 
@@ -115,6 +119,7 @@ func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error)
 		}
 		sealed := journal.OutputSealed{Attempt: a.attempt, Outputs: outputs, Metrics: staging.metrics(w.now().Sub(began))}
 		if _, err = w.journal.Append(ctx, sealed); err == nil {
+			a.settle()
 			staging.close() // an open file cannot be renamed on every platform
 			return w.conclude(ctx, a.attempt, staging.targets(), outputs, sealed.Metrics, a.earlier)
 		}
@@ -144,7 +149,7 @@ func (w *Writer) write(ctx context.Context, a *assignment) (attemptEnded, error)
 
 // clear removes what earlier attempts staged and no checkpoint covers.
 func (w *Writer) clear(ctx context.Context, a *assignment) error {
-	if a.attempt.Attempt == 1 {
+	if a.attempt.Attempt == 1 && a.left == nil {
 		return nil
 	}
 	return w.abandon(ctx, undurable(slices.Concat(a.targets, a.chosen), a.checkpoint))
@@ -160,7 +165,7 @@ func (w *Writer) verdict(a *assignment, err error, staging *staging) attemptEnde
 		ended.aborted = true
 	case errors.Is(err, errStopping), errors.Is(err, context.Canceled):
 		ended.interrupted = errStopping
-	case disk.IsFull(err), errors.Is(err, venv.ErrNotProvisioned), errors.As(err, &other):
+	case disk.IsFull(err), errors.Is(err, venv.ErrNotProvisioned), errors.As(err, &other), notAttached(err):
 		ended.interrupted = err
 	default:
 		metrics := staging.metrics(0)

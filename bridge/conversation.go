@@ -21,22 +21,31 @@ const handshakeTime = 10 * time.Second
 // converse accepts the guest, hands it the job and reads what it publishes. It
 // returns nil after a true end frame.
 func (g *Guest) converse() error {
-	l, first, err := g.accept()
+	l, who, err := g.accept()
 	if err != nil {
 		return err
 	}
-	if first != magic {
-		return g.converseVersion1(l, first)
+	if who.first != magic {
+		return g.converseVersion1(l, who.first)
 	}
-	return g.converseVersion2(l)
+	return g.converseVersion2(l, who.hello)
+}
+
+// introduction is how a connection begins.
+type introduction struct {
+	first uint32     // number on the connection, which tells the version
+	hello helloFrame // of version 2
 }
 
 // accept waits for the one connection that is the guest's. Others are closed,
-// and the wait goes on. When it returns nobody can connect any more. first is
-// the first number on the connection, which tells the version.
-func (g *Guest) accept() (l *link, first uint32, err error) {
+// and the wait goes on. When it returns nobody can connect any more.
+func (g *Guest) accept() (l *link, who introduction, err error) {
 	var deadline time.Time
-	if limit := g.host.limits.Connect; limit > 0 {
+	limit := g.host.limits.Connect
+	if g.left != nil {
+		limit = g.host.limits.Silence // native code can keep it from noticing that its worker died
+	}
+	if limit > 0 {
 		deadline = time.Now().Add(limit)
 		expiry := time.AfterFunc(limit, func() { _ = g.listener.Close() })
 		defer expiry.Stop()
@@ -46,20 +55,20 @@ func (g *Guest) accept() (l *link, first uint32, err error) {
 	for {
 		conn, err := g.listener.Accept()
 		if err != nil {
-			return nil, 0, g.notConnected(refused)
+			return nil, who, g.notConnected(refused)
 		}
 		l, err := g.adopt(conn)
 		if err != nil {
-			return nil, 0, err
+			return nil, who, err
 		}
-		first, err := g.identify(l, deadline)
+		who, err := g.identify(l, deadline)
 		if err == nil {
-			return l, first, nil
+			return l, who, nil
 		}
 		_ = conn.Close()
 		var stranger *strangerError
 		if !errors.As(err, &stranger) {
-			return nil, 0, err
+			return nil, who, err
 		}
 		refused = stranger
 		g.host.logger.Warn("a connection to a guest's socket was refused",
@@ -88,22 +97,22 @@ func (g *Guest) notConnected(refused error) error {
 
 // identify makes sure that the process at the other end was started by us, and
 // reads as far as the version.
-func (g *Guest) identify(l *link, deadline time.Time) (first uint32, err error) {
+func (g *Guest) identify(l *link, deadline time.Time) (who introduction, err error) {
 	pid, err := g.listener.Peer(l.Conn)
 	if err != nil {
-		return 0, &strangerError{reason: err.Error()}
+		return who, &strangerError{reason: err.Error()}
 	}
 	if pid != 0 && !belongsTo(g.process, pid) {
-		return 0, &strangerError{reason: fmt.Sprintf("process %d is not of the guest's tree", pid)}
+		return who, &strangerError{reason: fmt.Sprintf("process %d is not of the guest's tree", pid)}
 	}
 	if g.host.custom {
 		// A version 1 guest says nothing before its first publish, which may be as
 		// far away as the silence limit allows.
-		if first, err = readNumber(l); err != nil {
-			return 0, err
+		if who.first, err = readNumber(l); err != nil {
+			return who, err
 		}
-		if first != magic {
-			return first, nil
+		if who.first != magic {
+			return who, nil
 		}
 	}
 	until := time.Now().Add(handshakeTime)
@@ -113,43 +122,48 @@ func (g *Guest) identify(l *link, deadline time.Time) (first uint32, err error) 
 	l.setUntil(until)
 	defer l.setUntil(time.Time{})
 	if !g.host.custom {
-		if first, err = readNumber(l); err != nil {
-			return 0, &strangerError{reason: "it left without a hello: " + err.Error()}
+		if who.first, err = readNumber(l); err != nil {
+			return who, &strangerError{reason: "it left without a hello: " + err.Error()}
 		}
-		if first != magic {
-			return 0, &strangerError{reason: "it does not speak version 2"}
+		if who.first != magic {
+			return who, &strangerError{reason: "it does not speak version 2"}
 		}
 	}
-	if err := g.readHello(l); err != nil {
-		return 0, err
-	}
-	return first, nil
+	who.hello, err = g.readHello(l)
+	return who, err
 }
 
 // readHello reads the rest of the preamble and the first frame.
-func (g *Guest) readHello(l *link) error {
+func (g *Guest) readHello(l *link) (hello helloFrame, err error) {
 	rest, err := readNumber(l)
 	if err != nil {
-		return &strangerError{reason: "it left within its hello: " + err.Error()}
+		return hello, &strangerError{reason: "it left within its hello: " + err.Error()}
 	}
 	if version := rest >> 16; version != currentVersion {
-		return violation("the guest speaks version %d of the wire, this worker speaks 1 and %d", version, currentVersion)
+		return hello, violation("the guest speaks version %d of the wire, this worker speaks 1 and %d", version, currentVersion)
 	}
 	kind, length, err := readHeader(l)
 	if err != nil {
-		return &strangerError{reason: "its hello: " + err.Error()}
+		return hello, &strangerError{reason: "its hello: " + err.Error()}
 	}
-	var hello helloFrame
 	if kind != frameHello {
-		return &strangerError{reason: fmt.Sprintf("it began with frame type %d", kind)}
+		return hello, &strangerError{reason: fmt.Sprintf("it began with frame type %d", kind)}
 	}
 	if err := readControl(l, kind, length, longestHello, &hello); err != nil {
-		return &strangerError{reason: "its hello: " + err.Error()}
+		return hello, &strangerError{reason: "its hello: " + err.Error()}
 	}
-	if subtle.ConstantTimeCompare([]byte(hello.Token), []byte(g.token)) != 1 {
-		return &strangerError{reason: "its token is wrong"}
+	if subtle.ConstantTimeCompare([]byte(digestOf(hello.Token)), []byte(g.tokenDigest())) != 1 {
+		return hello, &strangerError{reason: "its token is wrong"}
 	}
-	return nil
+	return hello, nil
+}
+
+// tokenDigest is that of the token that the guest must show.
+func (g *Guest) tokenDigest() string {
+	if g.left != nil {
+		return g.left.Claim.Token
+	}
+	return digestOf(g.token)
 }
 
 // adopt makes a connection known to the rest of the guest, so that it can be
@@ -180,22 +194,35 @@ func (g *Guest) converseVersion1(l *link, first uint32) error {
 	})
 }
 
-func (g *Guest) converseVersion2(l *link) error {
-	if err := g.sendJob(l); err != nil {
-		return err
-	}
-	reader := version2{
-		in: l, pool: g.pool, limit: g.host.limits.Frame,
-		batch:    g.credit,
+func (g *Guest) converseVersion2(l *link, hello helloFrame) error {
+	var err error
+	reader := version2{pool: g.pool, limit: g.host.limits.Frame,
+		in: l, batch: g.credit,
 		progress: g.noted,
 		log:      func(message string) { _, _ = io.WriteString(g.output, message+"\n") },
 	}
-	err := reader.read()
+	if g.left != nil {
+		err = g.goOn(l, hello)
+		reader.serial, reader.rows = g.left.Batches, g.left.Rows
+	} else {
+		err = g.sendJob(l)
+	}
+	if err == nil {
+		err = reader.read()
+	}
 	if err == nil {
 		g.host.learn(g.spec, reader.imports)
 	}
 	return err
 }
+
+// keepMemory and keepDisk bound what a guest keeps of batches that are not durable, in
+// bytes. Beyond them it lets all go, and can only be gone on with behind a later
+// checkpoint.
+const (
+	keepMemory = 64 << 20
+	keepDisk   = 1 << 30
+)
 
 // jobTime bounds the wait for a guest that does not read its job.
 const jobTime = 30 * time.Second
@@ -207,6 +234,7 @@ func (g *Guest) sendJob(l *link) error {
 		Path: []byte(g.spec.FilePath), Plugin: g.spec.Plugin, Topics: g.spec.Topics,
 		Window: limits.Window, SliceRows: limits.SliceRows, SliceBytes: limits.SliceBytes,
 		FrameBytes: limits.Frame, Learn: g.host.learned != nil,
+		Patience: g.host.patience.Milliseconds(), KeepMemory: keepMemory, KeepDisk: keepDisk, Folder: []byte(g.host.dir),
 	}
 	if job.Topics == nil {
 		job.Topics = []string{}
@@ -267,14 +295,18 @@ func (g *Guest) Acknowledge(serial uint64) error {
 	if !counted {
 		return nil
 	}
-	body := binary.BigEndian.AppendUint64(nil, serial)
-	_ = l.SetWriteDeadline(time.Now().Add(10 * time.Second))
-	// A guest that has ended reads no acknowledgements, and whoever reads from it
-	// learns why: an error here would only say the same with less.
 	crashpoint.Reach(crashpoint.GuestAckBefore)
-	_ = writeFrame(l.Conn, frameAck, body)
+	g.tell(l, frameAck, serial)
 	crashpoint.Reach(crashpoint.GuestAckAfter)
 	return nil
+}
+
+// tell sends a frame that is a serial. The caller holds writing.
+func (g *Guest) tell(l *link, kind frameType, serial uint64) {
+	_ = l.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	// A guest that has ended reads nothing, and whoever reads from it learns why: an
+	// error here would only say the same with less.
+	_ = writeFrame(l.Conn, kind, binary.BigEndian.AppendUint64(nil, serial))
 }
 
 // sizeOf is what the arrays of a batch hold, counting a shared buffer each time.

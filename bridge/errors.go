@@ -26,6 +26,9 @@ const (
 	SilenceTimeout Kind = "silence timeout"
 	// JobTimeout: the job as a whole took too long.
 	JobTimeout Kind = "job timeout"
+	// NotAttached: a guest that outlived its worker could not be gone on with. Another
+	// one can run the job from its start.
+	NotAttached Kind = "not attached again"
 	// ProtocolViolation: the guest sent what the wire does not allow.
 	ProtocolViolation Kind = "protocol violation"
 	// FrameTooLarge: the guest announced a frame above the limit.

@@ -19,6 +19,7 @@ import (
 type forkServer struct {
 	process Process
 	control *net.UnixConn
+	outlive bool // its forks may go on when it ends
 	output  *outputTail
 	gone    chan struct{} // closed: the process is gone, and everything of it given back
 
@@ -38,6 +39,7 @@ type forkRequest struct {
 	Marker      string   `json:"marker"`
 	Folder      []byte   `json:"folder"`
 	Environment [][]byte `json:"environment"`
+	Outlive     bool     `json:"outlive"` // its server's death
 }
 
 // serverMessage is anything that a server says.
@@ -90,13 +92,13 @@ func (h *Host) startForkServer(ctx context.Context, interpreter string, modules 
 		_ = theirs.Close()
 		return nil, err
 	}
-	marker := randomName()
+	marker := h.newMarker()
 	cmd := exec.Command(interpreter, append([]string{h.shim, "warm"}, modules...)...)
 	// Its forks inherit the variables, and write their own marker over this one.
 	cmd.Env = append(inheritedEnvironment(os.Environ()), MarkerVariable+"="+marker)
 	cmd.Stdout, cmd.Stderr = printed, printed
 	cmd.ExtraFiles = []*os.File{theirs} // descriptor 3
-	process, err := h.startCold(cmd)
+	process, err := h.startCold(cmd, false)
 	_ = theirs.Close()
 	_ = printed.Close()
 	if err != nil {
@@ -106,7 +108,7 @@ func (h *Host) startForkServer(ctx context.Context, interpreter string, modules 
 	}
 	s := &forkServer{
 		process: Process{PID: process.pid(), StartTime: startTime(process.pid()), Marker: marker},
-		control: control, output: newOutputTail(serverOutput), gone: make(chan struct{}),
+		control: control, outlive: h.patience > 0, output: newOutputTail(serverOutput), gone: make(chan struct{}),
 		waiting: make(map[uint64]chan forkReply), children: make(map[int]*forkedRoot),
 	}
 	ready := make(chan error, 1)
@@ -145,8 +147,8 @@ func (s *forkServer) run(process root, pipe *os.File, ready chan<- error) {
 	}()
 	s.listen(ready)
 	_ = s.control.Close()
-	// A server that crashed takes its forks with it (the death signal): those that
-	// are left here belong to guests that will see their connection end.
+	// A server that crashed takes its forks with it (the death signal), unless they are
+	// to outlive it: then they are waited for without it.
 	s.abandon()
 	_ = KillTree(s.process, killTime)
 	process.release()
@@ -262,13 +264,13 @@ func (s *forkServer) answered(message serverMessage) {
 		}
 		return
 	}
-	forked := &forkedRoot{server: s, process: message.PID, over: make(chan struct{})}
+	forked := &forkedRoot{server: s, process: message.PID, start: startTime(message.PID), over: make(chan struct{})}
 	s.children[message.PID] = forked
 	if reply != nil {
 		reply <- forkReply{root: forked}
 		return
 	}
-	killProcess(process{pid: message.PID, start: startTime(message.PID)})
+	killProcess(process{pid: forked.process, start: forked.start})
 	forked.orphan = true
 }
 
@@ -312,6 +314,10 @@ func (s *forkServer) abandon() {
 		case <-forked.over:
 		default:
 			forked.status = "its warm interpreter ended"
+			if s.outlive {
+				go forked.awaitAlone()
+				continue
+			}
 			close(forked.over)
 		}
 	}
@@ -367,6 +373,7 @@ func (s *forkServer) lastWords() string {
 type forkedRoot struct {
 	server  *forkServer
 	process int
+	start   uint64
 	orphan  bool // whoever asked for it has gone
 	over    chan struct{}
 	status  string // once over is closed
@@ -375,6 +382,12 @@ type forkedRoot struct {
 func (r *forkedRoot) pid() int { return r.process }
 func (r *forkedRoot) await()   { <-r.over }
 func (r *forkedRoot) release() {}
+
+// awaitAlone does what the server did as long as it was there.
+func (r *forkedRoot) awaitAlone() {
+	awaitForeign(Process{PID: r.process, StartTime: r.start})
+	close(r.over)
+}
 
 func (r *forkedRoot) reap() string {
 	r.server.reap(r)

@@ -62,6 +62,8 @@ type Guest struct {
 	host     *Host
 	spec     Spec
 	token    string
+	claim    Claim // for the next worker; zero: the guest dies with this one
+	left     *Left // what is known of a guest that another worker started
 	process  Process
 	root     root
 	listener listener
@@ -78,6 +80,8 @@ type Guest struct {
 
 	writing sync.Mutex   // one acknowledgement at a time
 	peak    atomic.Int64 // see PeakMemory
+
+	attached bool // left, and told to go on; only run looks at it
 
 	mu           sync.Mutex
 	link         *link
@@ -112,19 +116,14 @@ func (h *Host) launch(ctx context.Context, spec Spec) (*Guest, error) {
 	if spec.Interpreter == "" {
 		return nil, &GuestError{Kind: StartFailed, Detail: "no interpreter is given"}
 	}
-	g := &Guest{
-		host: h, spec: spec, token: randomName(),
-		pool:     &framePool{keep: h.limits.Window + 2},
-		output:   newOutputTail(h.limits.Output),
-		drained:  make(chan struct{}),
-		exited:   make(chan struct{}),
-		stop:     make(chan struct{}),
-		batches:  make(chan Batch),
-		finished: make(chan struct{}),
-	}
+	g := h.newGuest(spec)
+	g.token = randomName()
 	var err error
 	if g.listener, err = listen(h.socketDir); err != nil {
 		return nil, &GuestError{Kind: StartFailed, Err: err}
+	}
+	if h.patience > 0 {
+		g.claim = Claim{Address: g.listener.Address(), Token: digestOf(g.token)}
 	}
 	crashpoint.Reach(crashpoint.GuestSocketAfter)
 	pipe, theirs, err := os.Pipe()
@@ -133,7 +132,7 @@ func (h *Host) launch(ctx context.Context, spec Spec) (*Guest, error) {
 		return nil, &GuestError{Kind: StartFailed, Detail: "no pipe for the output", Err: err}
 	}
 	g.pipe = pipe
-	marker := randomName()
+	marker := h.newMarker()
 	crashpoint.Reach(crashpoint.GuestStartBefore)
 	g.root, err = h.startRoot(ctx, g, marker, theirs)
 	_ = theirs.Close()
@@ -150,11 +149,25 @@ func (h *Host) launch(ctx context.Context, spec Spec) (*Guest, error) {
 	return g, nil
 }
 
+func (h *Host) newGuest(spec Spec) *Guest {
+	return &Guest{
+		host: h, spec: spec,
+		pool:     &framePool{keep: h.limits.Window + 2},
+		output:   newOutputTail(h.limits.Output),
+		drained:  make(chan struct{}),
+		exited:   make(chan struct{}),
+		stop:     make(chan struct{}),
+		batches:  make(chan Batch),
+		finished: make(chan struct{}),
+	}
+}
+
 // startRoot forks a warm interpreter where it can, and starts one otherwise.
 func (h *Host) startRoot(ctx context.Context, g *Guest, marker string, output *os.File) (root, error) {
 	if h.warm != nil {
 		request := forkRequest{
 			Address: []byte(g.listener.Address()), Token: g.token, Marker: marker, Folder: []byte(g.spec.WorkDir),
+			Outlive: h.patience > 0,
 		}
 		for _, variable := range g.spec.Env {
 			request.Environment = append(request.Environment, []byte(variable))
@@ -176,17 +189,23 @@ func (h *Host) startRoot(ctx context.Context, g *Guest, marker string, output *o
 	cmd.Dir = g.spec.WorkDir
 	cmd.Env = guestEnvironment(os.Environ(), g.spec, g.listener.Address(), marker, g.token, h.custom)
 	cmd.Stdout, cmd.Stderr = output, output
-	return h.startCold(cmd)
+	return h.startCold(cmd, h.patience > 0)
 }
 
 // begin starts what watches over the guest.
 func (g *Guest) begin() {
 	if limit := g.host.limits.Total; limit > 0 {
-		g.total = time.AfterFunc(limit, func() {
+		left := limit
+		if g.left != nil {
+			left = max(0, limit-time.Since(g.left.Started))
+		}
+		g.total = time.AfterFunc(left, func() {
 			g.interrupt(&GuestError{Kind: JobTimeout, Detail: "the job ran for " + limit.String(), Hint: "raise the job limit if it may take longer"})
 		})
 	}
-	go g.drainOutput()
+	if g.pipe != nil {
+		go g.drainOutput()
+	}
 	go g.watchExit()
 	go g.run()
 }
@@ -227,9 +246,14 @@ func (g *Guest) run() {
 	err := g.converse()
 	close(closing)
 	g.peak.Store(peakMemory(g.process.PID))
-	g.interrupt(err) // the guest sees its connection end, and leaves
 	if err == nil {
 		g.conclude(io.EOF)
+		if g.claim != (Claim{}) {
+			<-g.stop // until then the guest has what it gave, for another worker
+		}
+	}
+	g.interrupt(err) // the guest sees its connection end, and leaves
+	if err == nil {
 		g.dismantle(leaveTime)
 		return
 	}
@@ -239,7 +263,7 @@ func (g *Guest) run() {
 	}
 	g.mu.Unlock()
 	patience := time.Duration(0)
-	err = classify(err)
+	err = g.wasNotAttached(classify(err))
 	var ended *GuestError
 	var raised *PluginError
 	if errors.As(err, &raised) || errors.As(err, &ended) && ended.Kind == EndedEarly {
@@ -321,6 +345,7 @@ func (g *Guest) interrupt(cause error) {
 	g.mu.Unlock()
 	_ = g.listener.Close()
 	if l != nil {
+		g.sayGoodbye(l)
 		_ = l.Close()
 	}
 }
@@ -352,9 +377,11 @@ func (g *Guest) dismantle(patience time.Duration) (status string) {
 	} else if err == nil {
 		err = &TreeError{PIDs: []int{g.process.PID}}
 	}
-	waitFor(g.drained, drainTime)
-	_ = g.pipe.Close()
-	waitFor(g.drained, drainTime)
+	if g.pipe != nil {
+		waitFor(g.drained, drainTime)
+		_ = g.pipe.Close()
+		waitFor(g.drained, drainTime)
+	}
 	g.mu.Lock()
 	if err != nil {
 		g.leftover = fmt.Errorf("close the guest of job %d: %w", g.spec.JobID, err)
@@ -395,7 +422,8 @@ func (g *Guest) deliver(r received) error {
 	}
 }
 
-// Next waits for the next batch. It returns io.EOF only behind a true end frame,
+// Next waits for the next batch. It returns io.EOF only behind a true end frame
+// (a guest that can outlive the worker then stays until it is closed),
 // ErrClosed after Close, a [*PluginError] or a [*GuestError] otherwise; by the
 // time of an error the guest's processes are gone. The context bounds the call,
 // not the guest: after its error Next may be called again.

@@ -27,6 +27,9 @@ type Options struct {
 	// It may speak version 1 or 2.
 	Shim   string
 	Limits Limits
+	// Patience is how long a guest waits for another worker when this one dies; 0 = it
+	// dies too. Linux only, and not for a shim of the field.
+	Patience time.Duration
 	// Warm guests are not for a shim of the field.
 	Warm Warm
 	// Logger is told of refused connections, and of warm interpreters.
@@ -81,6 +84,10 @@ func setDefault[T comparable](field *T, value T) {
 // any goroutine.
 type Host struct {
 	limits     Limits
+	patience   time.Duration // 0: guests die with the worker
+	dir        string
+	marker     string          // how the markers of all its processes begin
+	strays     map[string]bool // markers of what was there before
 	logger     *slog.Logger
 	shim       string // what the interpreter is given to run
 	custom     bool   // the shim is not ours
@@ -123,8 +130,11 @@ func NewHost(o Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		limits: limits, logger: o.Logger, custom: o.Shim != "",
+		limits: limits, dir: dir, logger: o.Logger, custom: o.Shim != "",
 		guests: make(map[*Guest]struct{}),
+	}
+	if canOutlive && !h.custom {
+		h.patience = max(0, o.Patience)
 	}
 	if h.logger == nil {
 		h.logger = slog.New(slog.DiscardHandler)
@@ -139,6 +149,12 @@ func NewHost(o Options) (*Host, error) {
 			return nil, fmt.Errorf("guest shim %s is not a file", h.shim)
 		}
 	} else if h.shim, err = installShim(dir); err != nil {
+		return nil, err
+	}
+	if h.marker, err = sharedMarker(dir); err != nil {
+		return nil, err
+	}
+	if err := h.findStrays(); err != nil {
 		return nil, err
 	}
 	if err := h.placeSockets(dir); err != nil {
@@ -173,11 +189,20 @@ func (h *Host) placeSockets(dir string) error {
 		return err
 	}
 	note := filepath.Join(dir, socketsElsewhere)
-	if earlier, err := os.ReadFile(note); err == nil {
-		sweepElsewhere(strings.TrimSpace(string(earlier)))
+	earlier := ""
+	if text, err := os.ReadFile(note); err == nil {
+		earlier = strings.TrimSpace(string(text))
 	}
 	if socketFolderFits(dir) {
+		sweepElsewhere(earlier)
 		h.socketDir = dir
+		return nil
+	}
+	if usableElsewhere(earlier) { // guests of an earlier worker look for this one there
+		if err := sweepSockets(earlier); err != nil {
+			return err
+		}
+		h.socketDir, h.removeDir, h.noteOfElse = earlier, earlier, note
 		return nil
 	}
 	elsewhere, err := os.MkdirTemp("", elsewherePrefix) // mode 0700
@@ -198,6 +223,16 @@ func (h *Host) placeSockets(dir string) error {
 
 // elsewherePrefix is short: on macOS os.TempDir alone takes half of an address.
 const elsewherePrefix = "casp-guests-"
+
+// usableElsewhere tells whether the folder that an earlier worker used is still
+// there, and nobody else's.
+func usableElsewhere(folder string) bool {
+	if !strings.HasPrefix(filepath.Base(folder), elsewherePrefix) || !socketFolderFits(folder) {
+		return false
+	}
+	info, err := os.Lstat(folder)
+	return err == nil && info.IsDir() && info.Mode().Perm() == 0o700 && ours(info)
+}
 
 // sweepElsewhere empties the folder that an earlier worker used. It removes
 // nothing but dead sockets and the empty folder, whatever the note says.
@@ -243,7 +278,6 @@ func installShim(dir string) (string, error) {
 			return "", fmt.Errorf("install the guest shim: %w", err)
 		}
 	}
-	removeOtherShims(dir, filepath.Base(folder))
 	return filepath.Join(folder, "shim.py"), nil
 }
 
@@ -267,8 +301,9 @@ func replaceFile(path string, content []byte) error {
 	return nil
 }
 
-// removeOtherShims clears away the shims of earlier versions. A guest that runs
-// one has read all of it. What cannot be removed does no harm.
+// removeOtherShims clears away the shims of earlier versions, at the end: guests that
+// an earlier worker started may go on with one of them. What cannot be removed does
+// no harm.
 func removeOtherShims(dir, current string) {
 	old, _ := filepath.Glob(filepath.Join(dir, "shim-*"))
 	for _, folder := range old {
@@ -281,13 +316,18 @@ func removeOtherShims(dir, current string) {
 // Start starts a guest, warm or cold. The context bounds this call alone; the
 // guest lives until [Guest.Close]. Failures to start are [*GuestError].
 func (h *Host) Start(ctx context.Context, spec Spec) (*Guest, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	if h.custom {
 		if err := checkSourceFits(spec.Source); err != nil {
 			return nil, err
 		}
+	}
+	return h.add(ctx, func() (*Guest, error) { return h.launch(ctx, spec) })
+}
+
+// add makes a guest one of the host's, and begins to listen to it.
+func (h *Host) add(ctx context.Context, make func() (*Guest, error)) (*Guest, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	h.mu.Lock()
 	if h.closed {
@@ -297,7 +337,7 @@ func (h *Host) Start(ctx context.Context, spec Spec) (*Guest, error) {
 	h.starting.Add(1)
 	h.mu.Unlock()
 	defer h.starting.Done()
-	g, err := h.launch(ctx, spec)
+	g, err := make()
 	if err != nil {
 		return nil, err
 	}
@@ -372,6 +412,9 @@ func (h *Host) Close() error {
 		h.warm.close()
 	}
 	h.launcher.close()
+	if !h.custom {
+		removeOtherShims(h.dir, filepath.Base(filepath.Dir(h.shim)))
+	}
 	if h.removeDir != "" {
 		failures = append(failures, os.RemoveAll(h.removeDir), os.Remove(h.noteOfElse))
 	}

@@ -41,7 +41,8 @@ func TestADeepRuntimeFolder(t *testing.T) {
 	}
 	collect(t, start(t, h, Spec{Source: []byte(publishesOne)})).mustSucceed(t)
 
-	// A worker that dies leaves the folder and the note. The next one sweeps it.
+	// A worker that dies leaves the folder and the note. The next one sweeps it and uses
+	// it again: guests may look for it there.
 	left := h.socketDir
 	dead, err := listen(left)
 	if err != nil {
@@ -52,8 +53,11 @@ func TestADeepRuntimeFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := newHost(t, Options{Dir: deep})
-	if _, err := os.Stat(left); !os.IsNotExist(err) {
-		t.Errorf("the folder of the dead worker is still there: %v", err)
+	if next.socketDir != left {
+		t.Errorf("sockets are in %s, and were in %s", next.socketDir, left)
+	}
+	if sockets, _ := os.ReadDir(left); len(sockets) > 0 {
+		t.Errorf("the dead worker's sockets are still there: %v", sockets)
 	}
 	h.removeDir, h.noteOfElse = "", "" // it is the dead worker
 	if err := next.Close(); err != nil {
@@ -106,8 +110,15 @@ func TestShimsOfOtherVersionsAreCleared(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHost(t, Options{Dir: dir})
-	if _, err := os.Stat(old); !os.IsNotExist(err) {
-		t.Errorf("the old shim is there: %v", err)
+	if _, err := os.Stat(old); err != nil {
+		t.Errorf("the old shim is gone while guests may use it: %v", err)
+	}
+	earlier, err := NewHost(Options{Dir: dir})
+	if err == nil {
+		err = earlier.Close()
+	}
+	if _, gone := os.Stat(old); err != nil || !os.IsNotExist(gone) {
+		t.Errorf("the old shim is there after a good end: %v, %v", err, gone)
 	}
 	// A file that somebody changed is put right again.
 	if err := os.WriteFile(h.shim, []byte("raise SystemExit('tampered')\n"), 0o600); err != nil {

@@ -30,10 +30,20 @@ func socketFolderFits(folder string) bool {
 	return len(folder)+1+socketNameLength <= longestSocketPath
 }
 
+// ours tells whether a file is the worker's user's.
+func ours(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Uid == uint32(os.Geteuid())
+}
+
 // listen opens a socket under a random name. The folder's mode 0700 keeps other
 // users away from the moment it exists.
 func listen(folder string) (listener, error) {
-	path := filepath.Join(folder, socketPrefix+randomName()[:16]+socketSuffix)
+	return listenAgain(filepath.Join(folder, socketPrefix+randomName()[:16]+socketSuffix))
+}
+
+// listenAgain opens a socket where there is none any more.
+func listenAgain(path string) (listener, error) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
@@ -14,13 +15,20 @@ type pipeListener struct {
 	name string
 }
 
+// ours: a folder of sockets is never needed here.
+func ours(os.FileInfo) bool { return false }
+
 // socketFolderFits: a pipe's name does not depend on a folder.
 func socketFolderFits(string) bool { return true }
 
 // listen opens a named pipe under a random name. Its access list names the
 // worker's own user (OW, owner rights) and nobody else, and refuses the network.
 func listen(string) (listener, error) {
-	name := `\\.\pipe\casparian-guest-` + randomName()
+	return listenAgain(`\\.\pipe\casparian-guest-` + randomName())
+}
+
+// listenAgain opens a pipe under a name that nobody has.
+func listenAgain(name string) (listener, error) {
 	l, err := winio.ListenPipe(name, &winio.PipeConfig{
 		SecurityDescriptor: "D:P(D;;GA;;;NU)(A;;GA;;;OW)",
 		InputBufferSize:    256 << 10,

@@ -16,7 +16,7 @@ const longestVariable = 512 << 10
 // processAttributes gives the guest a session of its own. macOS has no signal
 // for a parent's death: a guest notices it at its next publish, and a restarted
 // worker kills what is left over.
-func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+func processAttributes(bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // processHold is what has to be kept while a guest lives: nothing on macOS.
 type processHold struct{}
@@ -81,6 +81,8 @@ func startTime(pid int) uint64 {
 // carriesMarker: macOS does not show other processes' environments reliably;
 // group and descendants have to do.
 func carriesMarker(int, string) bool { return false }
+
+func markerOf(int) string { return "" }
 
 func killProcess(p process) {
 	if startTime(p.pid) == p.start {

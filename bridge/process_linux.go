@@ -18,12 +18,16 @@ import (
 // name and equals sign included.
 const longestVariable = 128<<10 - 1
 
-// processAttributes gives the guest a session of its own, and has the kernel
-// kill it when the worker dies. The kernel watches the thread that forked, not
-// the process, which is why guests are started from one thread that lives as
-// long as the host (see launcher).
-func processAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+// processAttributes gives the guest a session of its own, and has the kernel kill it
+// when the worker dies, unless it is to outlive that. The kernel watches the thread
+// that forked, not the process, which is why guests are started from one thread that
+// lives as long as the host (see launcher).
+func processAttributes(outlive bool) *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{Setsid: true}
+	if !outlive {
+		attributes.Pdeathsig = syscall.SIGKILL
+	}
+	return attributes
 }
 
 // processHold is what has to be kept while a guest lives: nothing on Linux.
@@ -145,6 +149,17 @@ func carriesMarker(pid int, marker string) bool {
 		}
 	}
 	return false
+}
+
+// markerOf gives the marker of a process; "" when it has none.
+func markerOf(pid int) string {
+	environ, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	for variable := range bytes.SplitSeq(environ, []byte{0}) {
+		if marker, is := bytes.CutPrefix(variable, []byte(MarkerVariable+"=")); is {
+			return string(marker)
+		}
+	}
+	return ""
 }
 
 // killProcess kills through a pidfd, so that the signal cannot reach another

@@ -15,7 +15,7 @@ const longestVariable = 32766
 
 // processAttributes starts the guest suspended: it must be in its Job Object
 // before it runs, or its first child could escape.
-func processAttributes() *syscall.SysProcAttr {
+func processAttributes(bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		HideWindow:    true,
 		CreationFlags: windows.CREATE_NEW_PROCESS_GROUP | windows.CREATE_SUSPENDED,
@@ -134,6 +134,8 @@ func startTime(pid int) uint64 {
 // carriesMarker: another process's environment cannot be read; the Job Object
 // holds what leaves the tree.
 func carriesMarker(int, string) bool { return false }
+
+func markerOf(int) string { return "" }
 
 func killProcess(p process) {
 	handle, err := windows.OpenProcess(windows.PROCESS_TERMINATE, false, uint32(p.pid))

@@ -25,8 +25,8 @@ type coldRoot struct {
 }
 
 // startCold starts an interpreter. Its stdin is the null device.
-func (h *Host) startCold(cmd *exec.Cmd) (root, error) {
-	cmd.SysProcAttr = processAttributes()
+func (h *Host) startCold(cmd *exec.Cmd, outlive bool) (root, error) {
+	cmd.SysProcAttr = processAttributes(outlive)
 	if err := h.launcher.start(cmd); err != nil {
 		return nil, err
 	}

@@ -34,9 +34,12 @@ const (
 	frameEnd      frameType = 6
 	frameError    frameType = 7
 
-	frameJob    frameType = 64
-	frameSource frameType = 65
-	frameAck    frameType = 66
+	frameJob     frameType = 64
+	frameSource  frameType = 65
+	frameAck     frameType = 66
+	frameResume  frameType = 67
+	frameDurable frameType = 68
+	frameBye     frameType = 69
 )
 
 type (
@@ -44,6 +47,8 @@ type (
 		Token  string `json:"token"`
 		PID    int    `json:"pid"`
 		Python string `json:"python"`
+		// Resume is there when the guest was with another worker before.
+		Resume *resumeFrame `json:"resume"`
 	}
 	topicFrame struct {
 		ID         uint32 `json:"id"`
@@ -80,6 +85,12 @@ type (
 		SliceBytes int      `json:"slice_bytes"`
 		FrameBytes int64    `json:"frame_bytes"`
 		Learn      bool     `json:"learn"` // the imports
+		// Patience is how long to wait for another worker when this one dies; 0 = not.
+		// Until then the guest keeps as many bytes of batches that are not durable.
+		Patience   int64  `json:"patience_ms"`
+		KeepMemory int64  `json:"keep_memory"`
+		KeepDisk   int64  `json:"keep_disk"`
+		Folder     []byte `json:"folder"` // of what is kept on the disk
 	}
 )
 

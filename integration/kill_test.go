@@ -38,10 +38,10 @@ func (s *story) aftermath(job harness.Job, rows int64) {
 
 func TestKillInMidStream(t *testing.T) {
 	t.Parallel()
-	for _, after := range []int{0, 1, 9} {
+	for after, arguments := range map[int][]string{0: rerun, 1: nil, 9: rerun} {
 		t.Run(fmt.Sprintf("after %d frames", after), func(t *testing.T) {
 			t.Parallel()
-			s := begin(t, "frames")
+			s := beginWith(t, false, harness.Options{Plugins: []string{"frames"}, Arguments: arguments})
 			gate := harness.NewGate(t)
 			job := s.job(1, "frames", wish{"rows": 10_000, "chunk": 1_000, "gate": gate, "gate_after": after})
 			s.sentinel.Submit(job)
@@ -167,7 +167,7 @@ func TestKillAroundPublishing(t *testing.T) {
 // processes outlives the next start, a daemon of it neither.
 func TestKillLeavesNoGuestBehind(t *testing.T) {
 	t.Parallel()
-	warmAndCold(t, killLeavesNoGuest)
+	warmAndCold(t, killLeavesNoGuest, rerun...)
 }
 
 func killLeavesNoGuest(t *testing.T, begin func(...string) *story) {
@@ -197,7 +197,7 @@ func killLeavesNoGuest(t *testing.T, begin func(...string) *story) {
 // Killed again and again under one job, it still ends once, exactly.
 func TestKillManyTimes(t *testing.T) {
 	t.Parallel()
-	warmAndCold(t, killManyTimes)
+	warmAndCold(t, killManyTimes, rerun...)
 }
 
 func killManyTimes(t *testing.T, begin func(...string) *story) {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,13 +40,16 @@ func begin(t *testing.T, plugins ...string) *story {
 	return beginWith(t, false, harness.Options{Plugins: plugins})
 }
 
-// warmAndCold runs a test both ways in which a guest is started.
-func warmAndCold(t *testing.T, test func(t *testing.T, begin func(plugins ...string) *story)) {
+// rerun has guests die with their worker, so that their jobs run again.
+var rerun = []string{"--reattach", "0"}
+
+// warmAndCold runs a test both ways in which a guest is started, with more flags.
+func warmAndCold(t *testing.T, test func(t *testing.T, begin func(plugins ...string) *story), more ...string) {
 	for name, arguments := range map[string][]string{"warm": nil, "cold": {"--warm-guests", "off"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, func(plugins ...string) *story {
-				return beginWith(t, false, harness.Options{Plugins: plugins, Arguments: arguments})
+				return beginWith(t, false, harness.Options{Plugins: plugins, Arguments: slices.Concat(arguments, more)})
 			})
 		})
 	}

@@ -40,7 +40,7 @@ func (s *story) awaitDurable(before int) int {
 
 func TestKillAndGoOnBehindTheDurableRows(t *testing.T) {
 	t.Parallel()
-	s := beginWith(t, false, harness.Options{Plugins: []string{"nested"}})
+	s := beginWith(t, false, harness.Options{Plugins: []string{"nested"}, Arguments: rerun})
 	gate := harness.NewGate(t)
 	const frames = 60
 	job := s.nested(wish{"frames": frames, "gate": gate, "gate_after": 30})
@@ -106,7 +106,7 @@ func hasPrefixOf(content []byte, staged map[string][]byte) bool {
 // never mixed, the partial file is kept, and the journal tells.
 func TestKillAndTheSecondRunDiffers(t *testing.T) {
 	t.Parallel()
-	s := beginWith(t, false, harness.Options{Plugins: []string{"nested"}})
+	s := beginWith(t, false, harness.Options{Plugins: []string{"nested"}, Arguments: rerun})
 	gate := harness.NewGate(t)
 	job := s.nested(wish{"frames": 60, "gate": gate, "gate_after": 30, "salt": t.TempDir()})
 	s.sentinel.Submit(job)

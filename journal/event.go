@@ -132,6 +132,13 @@ type (
 		Guest Guest `json:"guest"`
 	}
 
+	// GuestReattached: the worker process died under the attempt, its guest did not, and
+	// the stream goes on behind these batches, which are durable.
+	GuestReattached struct {
+		Attempt
+		Batches uint64 `json:"batches"`
+	}
+
 	// SinkChosen: the plugin published to a topic that has no sink and named one of
 	// its own; rows are about to be staged there.
 	SinkChosen struct {
@@ -260,6 +267,12 @@ type Guest struct {
 	// Marker is the value of the environment variable CASPARIAN_GUEST, which every
 	// process of the guest's tree inherits.
 	Marker string `json:"marker,omitempty"`
+	// Address is where the guest looks for the next worker when this one dies, and Token
+	// the SHA-256 of what it must show. They are empty when it dies, too.
+	Address string `json:"address,omitempty"`
+	Token   string `json:"token,omitempty"`
+	// StartedAt is when the attempt's time began to count.
+	StartedAt time.Time `json:"started_at,omitzero"`
 }
 
 // Output is one sealed output of an attempt. Token is the sink's own note of
@@ -280,6 +293,18 @@ type Checkpoint struct {
 	Digest string `json:"digest"`
 	// Outputs has each sink with durable rows. Its Token is what the sink goes on from.
 	Outputs []Output `json:"outputs"`
+	// Whole is the last batch whose rows are durable in every output, with all before
+	// it: from there on a guest that outlives the worker can give its batches again.
+	Whole Whole `json:"whole,omitzero"`
+}
+
+// Whole is how far all outputs of an attempt are durable together; zero: not at all.
+type Whole struct {
+	Batches uint64 `json:"batches"`
+	Digest  string `json:"digest"` // of these batches
+	Rows    int64  `json:"rows"`   // of these batches
+	// Ahead counts, for each of the checkpoint's Outputs, the durable rows of later batches.
+	Ahead []int64 `json:"ahead,omitempty"`
 }
 
 // Artifact is one published output.
@@ -318,6 +343,7 @@ const (
 	kindJobAccepted          Kind = "job-accepted"
 	kindAttemptStarted       Kind = "attempt-started"
 	kindGuestStarted         Kind = "guest-started"
+	kindGuestReattached      Kind = "guest-reattached"
 	kindSinkChosen           Kind = "sink-chosen"
 	kindOutputCheckpointed   Kind = "output-checkpointed"
 	kindOutputResumed        Kind = "output-resumed"
@@ -344,6 +370,7 @@ func (EnvironmentEvicted) kind() Kind   { return kindEnvironmentEvicted }
 func (JobAccepted) kind() Kind          { return kindJobAccepted }
 func (AttemptStarted) kind() Kind       { return kindAttemptStarted }
 func (GuestStarted) kind() Kind         { return kindGuestStarted }
+func (GuestReattached) kind() Kind      { return kindGuestReattached }
 func (SinkChosen) kind() Kind           { return kindSinkChosen }
 func (OutputCheckpointed) kind() Kind   { return kindOutputCheckpointed }
 func (OutputResumed) kind() Kind        { return kindOutputResumed }

@@ -37,9 +37,10 @@ var schemas = map[Kind]schema{
 	kindEnvironmentEvicted:   stored[EnvironmentEvicted](1),
 	kindJobAccepted:          stored[JobAccepted](2), // 1 has no lane: the first
 	kindAttemptStarted:       stored[AttemptStarted](1),
-	kindGuestStarted:         stored[GuestStarted](1),
+	kindGuestStarted:         stored[GuestStarted](2), // 1 has no address: it cannot be reattached
+	kindGuestReattached:      stored[GuestReattached](1),
 	kindSinkChosen:           stored[SinkChosen](1),
-	kindOutputCheckpointed:   stored[OutputCheckpointed](1),
+	kindOutputCheckpointed:   stored[OutputCheckpointed](2), // 1 has no Whole
 	kindOutputResumed:        stored[OutputResumed](1),
 	kindOutputSetAside:       stored[OutputSetAside](1),
 	kindAttemptInterrupted:   stored[AttemptInterrupted](1),

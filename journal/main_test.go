@@ -86,7 +86,8 @@ func attempt(job uint64, generation, number uint32) Attempt {
 // checkpoint is of so many durable rows, ten to a batch.
 func checkpoint(rows int64) Checkpoint {
 	return Checkpoint{Batches: uint64(rows) / 10, Digest: "00000000000000ff", Outputs: []Output{{Sink: jobSpec().Sinks[0],
-		Token: []byte(`{"end":1024}`), Rows: rows, Bytes: 1024}}}
+		Token: []byte(`{"end":1024}`), Rows: rows, Bytes: 1024}},
+		Whole: Whole{Batches: uint64(rows)/10 - 1, Digest: "00000000000000fe", Rows: rows - 10, Ahead: []int64{10}}}
 }
 
 func success(topic string) Receipt {
@@ -99,7 +100,8 @@ func wholeLife(job uint64) []Event {
 	return []Event{
 		JobAccepted{JobID: job, Generation: 1, Spec: jobSpec(), Origin: OriginNew},
 		AttemptStarted{Attempt: attempt(job, 1, 1), Interpreter: "/envs/abc/bin/python"},
-		GuestStarted{Attempt: attempt(job, 1, 1), Guest: Guest{PID: 4242, StartTime: 99, Marker: "m"}},
+		GuestStarted{Attempt: attempt(job, 1, 1), Guest: Guest{PID: 4242, StartTime: 99, Marker: "m",
+			Address: "/state/guests/guest-1.sock", Token: "ab", StartedAt: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}},
 		OutputSealed{Attempt: attempt(job, 1, 1), Outputs: []Output{{Sink: jobSpec().Sinks[0],
 			Token: []byte(`{"end":4096,"rows":100}`), Rows: 100, Bytes: 4096}}, Metrics: map[string]int64{"rows": 100}},
 		JobConcluded{JobID: job, Generation: 1, Receipt: success("rows")},
@@ -122,6 +124,8 @@ func story() []Event {
 	return append(events,
 		JobAccepted{JobID: 2, Generation: 1, Spec: jobSpec(), Origin: OriginNew, Lane: 3},
 		AttemptStarted{Attempt: attempt(2, 1, 1), Interpreter: "/envs/abc/bin/python"},
+		GuestStarted{Attempt: attempt(2, 1, 1), Guest: Guest{PID: 4243, StartTime: 100, Address: "/state/guests/guest-2.sock", Token: "cd"}},
+		GuestReattached{Attempt: attempt(2, 1, 1)},
 		SinkChosen{Attempt: attempt(2, 1, 1), Sink: SinkSpec{Topic: "errors", URI: "parquet://errors.parquet", Mode: "append"}},
 		OutputCheckpointed{Attempt: attempt(2, 1, 1), Checkpoint: checkpoint(40)},
 		AttemptInterrupted{Attempt: attempt(2, 1, 1), Reason: "the worker stops"},

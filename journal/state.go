@@ -61,6 +61,11 @@ type Job struct {
 	// Checkpoint is how far the output is durable, between OutputCheckpointed and
 	// the seal; nil when the next attempt begins with nothing.
 	Checkpoint *Checkpoint `json:",omitzero"`
+	// Agrees is set once the latest attempt's guest gave the batches of the checkpoint,
+	// too, and so can go on behind them.
+	Agrees bool `json:",omitzero"`
+	// Reattached counts how often a guest of the job went on with another worker process.
+	Reattached uint32 `json:",omitzero"`
 	// Outputs is what was sealed.
 	Outputs []Output `json:",omitzero"`
 	// Metrics are the receipt's figures, known from OutputSealed on.
@@ -83,6 +88,15 @@ type Job struct {
 // Attempt names the job's latest attempt.
 func (j *Job) Attempt() Attempt {
 	return Attempt{JobID: j.ID, Generation: j.Generation, Attempt: j.Attempts}
+}
+
+// Behind is where the stream of the latest attempt's guest can go on; nil for its
+// beginning.
+func (j *Job) Behind() *Whole {
+	if j.Checkpoint == nil || !j.Agrees || j.Checkpoint.Whole.Batches == 0 {
+		return nil
+	}
+	return &j.Checkpoint.Whole
 }
 
 // Unfinished reports whether the job has no result yet.
@@ -226,12 +240,30 @@ func (s State) apply(event Event) (State, string) {
 			if e.Attempt.Attempt != j.Attempts+1 {
 				return fmt.Sprintf("attempt %d cannot follow attempt %d", e.Attempt.Attempt, j.Attempts)
 			}
-			j.Phase, j.Attempts, j.Guest = Running, e.Attempt.Attempt, nil
+			j.Phase, j.Attempts, j.Guest, j.Agrees = Running, e.Attempt.Attempt, nil, false
 			return ""
 		})
 	case GuestStarted:
 		return s.during(e.Attempt, func(j *Job) string {
 			j.Guest = &e.Guest
+			return ""
+		})
+	case GuestReattached:
+		return s.during(e.Attempt, func(j *Job) string {
+			durable := uint64(0)
+			if whole := j.Behind(); whole != nil {
+				durable = whole.Batches
+			}
+			switch {
+			case j.Guest == nil || j.Guest.Address == "":
+				return "no guest of the attempt outlives a worker"
+			case j.Aborting:
+				return "the job is being aborted"
+			case e.Batches != durable:
+				return fmt.Sprintf("%d batches of its guest are durable, not %d", durable, e.Batches)
+			}
+			j.Crashes++
+			j.Reattached++
 			return ""
 		})
 	case SinkChosen:
@@ -247,7 +279,7 @@ func (s State) apply(event Event) (State, string) {
 			if why := j.Checkpoint.behind(e.Checkpoint); why != "" {
 				return why
 			}
-			j.Checkpoint = &e.Checkpoint
+			j.Checkpoint, j.Agrees = &e.Checkpoint, true
 			return ""
 		})
 	case OutputResumed:
@@ -255,6 +287,7 @@ func (s State) apply(event Event) (State, string) {
 			if j.Checkpoint == nil || j.Checkpoint.Batches != e.Batches {
 				return fmt.Sprintf("%d batches are not what is durable", e.Batches)
 			}
+			j.Agrees = true
 			return ""
 		})
 	case OutputSetAside:
@@ -262,7 +295,7 @@ func (s State) apply(event Event) (State, string) {
 			if j.Checkpoint == nil {
 				return "nothing is durable"
 			}
-			j.Checkpoint = nil
+			j.Checkpoint, j.Agrees = nil, false
 			return ""
 		})
 	case AttemptInterrupted:
@@ -278,7 +311,7 @@ func (s State) apply(event Event) (State, string) {
 			if j.Aborting {
 				return "the job is being aborted"
 			}
-			j.Phase, j.Outputs, j.Metrics, j.Checkpoint = Sealed, e.Outputs, e.Metrics, nil
+			j.Phase, j.Outputs, j.Metrics, j.Checkpoint, j.Agrees = Sealed, e.Outputs, e.Metrics, nil, false
 			return ""
 		})
 	case AbortRequested:
@@ -300,7 +333,7 @@ func (s State) apply(event Event) (State, string) {
 				return fmt.Sprintf("status %q is neither SUCCESS nor FAILED", e.Receipt.Status)
 			}
 			j.Phase, j.Receipt, j.Aborting, j.SentOn = Concluded, &e.Receipt, false, 0
-			j.ConcludedAt, j.Stale, j.Chosen, j.Checkpoint = e.At, nil, nil, nil
+			j.ConcludedAt, j.Stale, j.Chosen, j.Checkpoint, j.Agrees = e.At, nil, nil, nil, false
 			return ""
 		})
 	case ReceiptSent:
@@ -401,6 +434,9 @@ func (s State) forget(jobs []uint64) (State, string) {
 func (c *Checkpoint) behind(later Checkpoint) string {
 	if len(later.Outputs) == 0 || later.Batches == 0 {
 		return "a checkpoint of nothing"
+	}
+	if whole := later.Whole; whole.Batches > 0 && (whole.Batches > later.Batches || len(whole.Ahead) != len(later.Outputs)) {
+		return "what is whole is no part of it"
 	}
 	if c == nil {
 		return ""

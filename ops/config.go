@@ -51,6 +51,7 @@ type Config struct {
 	LearnImports Switch `envconfig:"LEARN_IMPORTS" flag:"learn-imports" default:"false" help:"whether plugins whose jobs come often get a warm interpreter with their own imports"`
 	ConnectLimit Period `envconfig:"GUEST_CONNECT_TIMEOUT" flag:"guest-connect-timeout" default:"1m" help:"time for a guest to start and connect"`
 	SilenceLimit Period `envconfig:"GUEST_SILENCE_TIMEOUT" flag:"guest-silence-timeout" default:"1h" help:"time that a guest may send nothing; 0: no limit"`
+	Reattach     Period `envconfig:"REATTACH" flag:"reattach" default:"1m" help:"time that a guest waits for the next worker when this one dies, and goes on with it; 0: it dies, too (Linux)"`
 	JobLimit     Period `envconfig:"JOB_TIMEOUT" flag:"job-timeout" default:"24h" help:"time for one attempt of a job; 0: no limit"`
 	FrameLimit   Size   `envconfig:"MAX_FRAME" flag:"max-frame" default:"256MiB" help:"largest frame taken from a guest"`
 
@@ -198,7 +199,7 @@ func (c *Config) Check() error {
 		zero  bool
 	}{
 		{"build-timeout", c.BuildLimit, false}, {"guest-connect-timeout", c.ConnectLimit, false},
-		{"guest-silence-timeout", c.SilenceLimit, true}, {"job-timeout", c.JobLimit, true}, {"drain-timeout", c.DrainTimeout, true},
+		{"guest-silence-timeout", c.SilenceLimit, true}, {"reattach", c.Reattach, true}, {"job-timeout", c.JobLimit, true}, {"drain-timeout", c.DrainTimeout, true},
 		{"receipt-timeout", c.ReceiptLimit, true}, {"checkpoint-every", c.CheckpointEvery, true}, {"journal-keep", c.JournalKeep, true},
 	} {
 		if p.value < 0 || p.value == 0 && !p.zero {

@@ -70,7 +70,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 		return err
 	}
 	if d.host, err = bridge.NewHost(bridge.Options{
-		Dir: filepath.Join(config.StateDir, "guests"), Shim: config.GuestShim, Logger: log,
+		Dir: filepath.Join(config.StateDir, "guests"), Shim: config.GuestShim, Logger: log, Patience: time.Duration(config.Reattach),
 		Warm: bridge.Warm{Interpreters: int(config.WarmGuests), Learn: bool(config.LearnImports)},
 		Limits: bridge.Limits{
 			Connect: time.Duration(config.ConnectLimit), Silence: orNone(config.SilenceLimit),
@@ -133,7 +133,7 @@ func (d *Daemon) open(version string, log *slog.Logger, progress func(env, line 
 	d.worker = &actors.Worker{
 		Journal: d.journal, Source: d.sentinel, Environments: builder, Runner: runner, Writer: writer,
 		Coordinator: actors.NewCoordinator(d.sentinel, builder, runner, writer, d.journal, d.Monitor, actors.CoordinatorConfig{
-			Concurrency: config.Concurrency, MemoryLimit: int64(config.MemoryLimit), MaxCrashes: uint32(config.MaxCrashes),
+			Concurrency: config.Concurrency, Reattach: config.Reattach > 0, MemoryLimit: int64(config.MemoryLimit), MaxCrashes: uint32(config.MaxCrashes),
 			ArtifactCheck: actors.ArtifactCheck(config.ArtifactCheck),
 			DrainTimeout:  time.Duration(config.DrainTimeout), ReceiptTimeout: time.Duration(config.ReceiptLimit), Logger: log,
 		}),

@@ -50,6 +50,8 @@ func describe(event journal.Event) string {
 		return fmt.Sprintf("attempt %d started with %s", e.Attempt.Attempt, e.Interpreter)
 	case journal.GuestStarted:
 		return fmt.Sprintf("guest process %d started", e.Guest.PID)
+	case journal.GuestReattached:
+		return fmt.Sprintf("guest of attempt %d attached again after the worker's death, it goes on behind batch %d", e.Attempt.Attempt, e.Batches)
 	case journal.SinkChosen:
 		return fmt.Sprintf("the plugin chose %s for topic %s", e.Sink.URI, e.Sink.Topic)
 	case journal.OutputCheckpointed:

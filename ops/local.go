@@ -84,7 +84,8 @@ func (l *Local) Run(ctx context.Context) (result LocalResult, err error) {
 	}()
 	name := PluginName(l.Plugin)
 	config.Connect, config.Plugins = List{server.Endpoint()}, List{name}
-	config.Lanes = 1 // the embedded Sentinel does not wait for one job to give the next
+	config.Reattach = 0 // nobody would go on with its guests
+	config.Lanes = 1    // the embedded Sentinel does not wait for one job to give the next
 	// The embedded Sentinel listens on this machine and asks for no credentials.
 	config.CurveServerKey, config.CurveSecretFile, config.CurveSecret, config.RequireCurve = "", "", "", false
 	config.PlainUsername, config.PlainFile, config.PlainPassword = "", "", ""

@@ -37,14 +37,16 @@ const (
 
 // The guests.
 const (
-	GuestSocketAfter Point = "guest.socket.after"
-	GuestStartBefore Point = "guest.start.before"
-	GuestStartAfter  Point = "guest.start.after"
-	GuestFrameAfter  Point = "guest.frame.after"
-	GuestAckBefore   Point = "guest.ack.before"
-	GuestAckAfter    Point = "guest.ack.after"
-	GuestEndBefore   Point = "guest.end.before"
-	GuestEndAfter    Point = "guest.end.after"
+	GuestSocketAfter  Point = "guest.socket.after"
+	GuestStartBefore  Point = "guest.start.before"
+	GuestStartAfter   Point = "guest.start.after"
+	GuestFrameAfter   Point = "guest.frame.after"
+	GuestAckBefore    Point = "guest.ack.before"
+	GuestAckAfter     Point = "guest.ack.after"
+	GuestResumeBefore Point = "guest.resume.before"
+	GuestResumeAfter  Point = "guest.resume.after"
+	GuestEndBefore    Point = "guest.end.before"
+	GuestEndAfter     Point = "guest.end.after"
 )
 
 // The link to the Sentinel.
@@ -74,6 +76,8 @@ var All = []Description{
 	{ControlListenAfter, "the control socket is there"},
 	{RecoverGuestBefore, "a guest that the process before left over is about to be dealt with"},
 	{RecoverGuestAfter, "it has been dealt with"},
+	{GuestResumeBefore, "a guest that outlived its worker is about to be told where to go on"},
+	{GuestResumeAfter, "it is told"},
 	{SinkRemoveBefore, "a staged file of an attempt that is over is about to be removed"},
 	{SinkRemoveAfter, "it is removed"},
 	{SinkResumeBefore, "a staged file is about to be cut off behind its last durable row group"},

@@ -48,6 +48,8 @@ type round struct {
 	load   *Load
 	kills  []Kill
 	broken crashpoint.Mutation
+	// rerun has guests die with their worker, so that their jobs run again.
+	rerun bool
 }
 
 // impatient reports whether the Sentinel gives the worker its job again after each

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -93,7 +94,18 @@ func (p *planner) somewhere(point crashpoint.Point) (r round, ok bool) {
 }
 
 func (p *planner) at(load *Load, kills ...Kill) round {
-	return round{load: load, kills: kills}
+	return round{load: load, kills: kills, rerun: rerun(load, kills)}
+}
+
+// rerun halves the rounds, and those that begin with the same kill alike: in the one
+// half guests outlive their worker, in the other they die with it.
+func rerun(load *Load, kills []Kill) bool {
+	if len(kills) == 0 {
+		return false
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(load.Name + kills[0].String()))
+	return sum.Sum32()%2 == 0
 }
 
 // recovery is a passing of a point after a kill.
@@ -133,6 +145,7 @@ func (p *planner) moments(kills int) []round {
 			span := p.bases[load].took + restartTime
 			r.kills = append(r.kills, Kill{After: time.Duration(p.random.Int64N(int64(span)))})
 		}
+		r.rerun = rerun(load, r.kills)
 		kills -= len(r.kills)
 		rounds = append(rounds, r)
 	}

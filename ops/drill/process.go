@@ -18,7 +18,7 @@ const roundVariable = "CASPARIAN_DRILL_ROUND"
 // workerOptions are the options that a drill's workers take over from the drill's
 // own configuration.
 var workerOptions = []string{
-	"venvs-dir", "concurrency", "lanes", "uv", "python", "build-timeout", "warm-guests",
+	"venvs-dir", "reattach", "concurrency", "lanes", "uv", "python", "build-timeout", "warm-guests",
 	"guest-shim", "guest-connect-timeout", "guest-silence-timeout", "job-timeout", "max-frame",
 	"compression", "row-group-rows", "row-group-bytes",
 }
@@ -49,6 +49,9 @@ func (s *stage) launch(n int, k *Kill) (*process, error) {
 	config := s.drill.Config
 	if s.round.load.RowGroupRows > 0 {
 		config.RowGroupRows = s.round.load.RowGroupRows
+	}
+	if s.round.rerun {
+		config.Reattach = 0
 	}
 	p.cmd = exec.Command(s.drill.Worker,
 		"--connect", s.server.Endpoint(), "--plugins", s.round.load.Name, "--worker-id", "drill",

@@ -13,6 +13,7 @@ package digest
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/cespare/xxhash/v2"
@@ -23,6 +24,15 @@ type Sum uint64
 
 // String gives sixteen hexadecimal digits.
 func (s Sum) String() string { return fmt.Sprintf("%016x", uint64(s)) }
+
+// Parse reads what String wrote.
+func Parse(text string) (Sum, error) {
+	n, err := strconv.ParseUint(text, 16, 64)
+	if err != nil || len(text) != 16 {
+		return 0, fmt.Errorf("%q is no digest of batches", text)
+	}
+	return Sum(n), nil
+}
 
 // Then gives the digest of the sequence with one more batch behind it.
 func (s Sum) Then(batch Sum) Sum {

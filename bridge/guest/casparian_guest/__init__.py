@@ -2,7 +2,9 @@
 pyarrow as soon as a plugin publishes something.
 
 session     one job from connect to end
-wire        the frames of version 2, and flow control
+wire        the frames of version 2, flow control, and going on with another host
+keep        batches that the host has not called durable
+orphan      what a guest does for itself while its host is dead
 plugin      loading a plugin's source and calling its Handler
 publish     topics, and the context that a plugin is given
 frames      what a plugin may yield, as Arrow tables

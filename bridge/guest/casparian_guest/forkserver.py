@@ -273,7 +273,7 @@ class Server:
             identity.assume(
                 self._place, message["marker"], self._pid,
                 environment=[base64.b64decode(variable) for variable in message["environment"] or ()],
-                folder=base64.b64decode(message["folder"] or ""), output=output)
+                folder=base64.b64decode(message["folder"] or ""), output=output, outlive=message["outlive"])
             # Whatever confines a job is put on here: the process is the job's own, and
             # no byte of the plugin has been read.
             status = session.serve(os.fsdecode(base64.b64decode(message["address"])), message["token"])

@@ -25,13 +25,15 @@ def marker_place():
     return place, len(os.environ[MARKER])
 
 
-def assume(place, marker, parent, environment=(), folder=None, output=None):
+def assume(place, marker, parent, environment=(), folder=None, output=None, outlive=False):
     """Become the process of a job: a session and group of its own that dies with
-    its parent, the job's environment, folder, output and random state."""
+    its parent unless it is to outlive it, the job's environment, folder, output and
+    random state."""
     os.setsid()
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(75)  # the parent died before it could be noticed
+    if not outlive:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(75)  # the parent died before it could be noticed
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if output is not None:

@@ -26,7 +26,7 @@ def main():
 def serve(address, token):
     """Run the job that the host at this address has, and give the exit status."""
     try:
-        connection = wire.connect(address, token)
+        connection = wire.Connection(address, token)
         job = connection.receive_job()
         return run(connection, job)
     except wire.HostGone:

@@ -1,0 +1,246 @@
+//go:build linux
+
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/casparian-flow/casparian-worker/integration/parts"
+)
+
+// A worker that dies has to be another process: this test's own binary, which is told
+// by this variable what to do.
+const workerVariable = "BRIDGE_TEST_WORKER"
+
+func init() {
+	if task := os.Getenv(workerVariable); task != "" {
+		beWorker(task)
+	}
+}
+
+// deadWorker says what the worker process is to do before it is killed.
+type deadWorker struct {
+	Dir, WorkDir, Interpreter, Source string
+	Warm                              int
+	Take                              int    // batches to take
+	Durable                           uint64 // what the guest is told then
+}
+
+// heir is what the next worker knows of the guest.
+type heir struct {
+	Process Process
+	Claim   Claim
+	Failure string
+}
+
+// beWorker is the worker process. It ends by being killed.
+func beWorker(task string) {
+	var d deadWorker
+	var h heir
+	fail := func(err error) {
+		h.Failure = err.Error()
+		_ = json.NewEncoder(os.Stdout).Encode(h)
+		os.Exit(1)
+	}
+	if err := json.Unmarshal([]byte(task), &d); err != nil {
+		fail(err)
+	}
+	host, err := NewHost(Options{Dir: d.Dir, Patience: patience, Warm: Warm{Interpreters: d.Warm}})
+	if err != nil {
+		fail(err)
+	}
+	g, err := host.Start(context.Background(), Spec{Interpreter: d.Interpreter, Plugin: "example", WorkDir: d.WorkDir, Source: []byte(d.Source)})
+	if err != nil {
+		fail(err)
+	}
+	for range d.Take {
+		batch, err := g.Next(context.Background())
+		if err != nil {
+			fail(fmt.Errorf("%w\n%s", err, g.Output()))
+		}
+		batch.Record.Release()
+		if err := g.Acknowledge(batch.Serial); err != nil {
+			fail(err)
+		}
+	}
+	g.LetGo(d.Durable)
+	h.Process, h.Claim = g.Process(), g.Claim()
+	if err := json.NewEncoder(os.Stdout).Encode(h); err != nil {
+		fail(err)
+	}
+	select {}
+}
+
+// outlived runs a worker, kills it, and gives what it left.
+func outlived(t *testing.T, d deadWorker) heir {
+	t.Helper()
+	d.Interpreter = parts.Python(t)
+	if d.WorkDir == "" {
+		d.WorkDir = t.TempDir()
+	}
+	task, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), workerVariable+"="+string(task))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var h heir
+	err = json.NewDecoder(out).Decode(&h)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err != nil || h.Failure != "" {
+		t.Fatalf("the first worker: %v %s", err, h.Failure)
+	}
+	t.Cleanup(func() {
+		if err := KillTree(h.Process, killTime); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// oneByOne yields so many batches, one row each.
+func oneByOne(batches int, then string) string {
+	return fmt.Sprintf(`
+class Handler:
+    def configure(self, context, config):
+        self.context = context
+    def consume(self, event):
+        for n in range(%d):
+            self.context.publish("odd" if n %% 2 else "even", {"n": [n]})
+        %s
+`, batches, then)
+}
+
+func attach(t *testing.T, h *Host, left heir, batches uint64, rows int64) (*Guest, error) {
+	t.Helper()
+	g, err := h.Attach(t.Context(), Spec{Plugin: "example"}, Left{
+		Process: left.Process, Claim: left.Claim, Started: time.Now(), Batches: batches, Rows: rows,
+		Agreed: func() error { return nil },
+	})
+	if err == nil {
+		t.Cleanup(func() {
+			if err := g.Close(); err != nil {
+				t.Error(err)
+			}
+			noneLeft(t, g)
+		})
+	}
+	return g, err
+}
+
+func TestGoingOnWithAGuest(t *testing.T) {
+	t.Parallel()
+	for _, warm := range []int{0, 1} {
+		t.Run(fmt.Sprintf("%d warm", warm), func(t *testing.T) {
+			dir := t.TempDir()
+			left := outlived(t, deadWorker{Dir: dir, Warm: warm, Take: 5, Durable: 3, Source: oneByOne(9, "pass")})
+			h := newHost(t, Options{Dir: dir, Patience: patience})
+			g, err := attach(t, h, left, 3, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := collect(t, g).mustSucceed(t)
+			if got, want := strings.Join(o.cells, " "), "n=[3] n=[4] n=[5] n=[6] n=[7] n=[8]"; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			if got, want := strings.Join(o.topics, " "), "odd even odd even odd even"; got != want {
+				t.Errorf("topics %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestAGuestThatCannotBeGoneOnWith(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	left := outlived(t, deadWorker{Dir: dir, Take: 5, Durable: 3, Source: oneByOne(9, "pass")})
+	h := newHost(t, Options{Dir: dir, Patience: patience})
+	elsewhere := left
+	elsewhere.Claim.Address = filepath.Join(t.TempDir(), "guest-0123456789abcdef.sock")
+	ended := left
+	ended.Process.StartTime++
+	for name, other := range map[string]heir{"of another folder": elsewhere, "that has ended": ended, "that dies with its worker": {Process: left.Process}} {
+		if _, err := attach(t, h, other, 3, 3); kindOf(err) != NotAttached {
+			t.Errorf("a guest %s: %v", name, err)
+		}
+	}
+	// The guest has let go of batch 2.
+	g, err := attach(t, h, left, 1, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := collect(t, g)
+	mustContain(t, o.mustFail(t, NotAttached).Error(), "it has let go of batches 2 to 3")
+	if Alive(left.Process) {
+		t.Error("the guest is still there")
+	}
+}
+
+func kindOf(err error) Kind {
+	failure, _ := errors.AsType[*GuestError](err)
+	if failure == nil {
+		return ""
+	}
+	return failure.Kind
+}
+
+// Only who has the token, and is of the guest's tree, is listened to.
+func TestStrangersAtTheDoorOfAGuestThatIsLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	left := outlived(t, deadWorker{Dir: dir, Take: 5, Durable: 3, Source: oneByOne(9, "pass")})
+	other := outlived(t, deadWorker{Dir: dir, Take: 5, Durable: 3, Source: oneByOne(9, "pass")})
+
+	// The right process with another token.
+	mistaken := left
+	mistaken.Claim.Token = other.Claim.Token
+	h, err := NewHost(Options{Dir: dir, Patience: patience, Limits: Limits{Silence: 3 * time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := attach(t, h, mistaken, 3, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := net.Dial("unix", left.Claim.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	failure := collect(t, g).mustFail(t, NotAttached)
+	mustContain(t, failure.Error(), "its token is wrong")
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+
+	// The right one is still listened to after a stranger.
+	h = newHost(t, Options{Dir: dir, Patience: patience})
+	if g, err = attach(t, h, other, 5, 5); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := net.Dial("unix", other.Claim.Address); err == nil {
+		defer again.Close()
+	}
+	if o := collect(t, g).mustSucceed(t); o.total() != 4 {
+		t.Errorf("%d rows, want 4", o.total())
+	}
+}

@@ -1,0 +1,78 @@
+"""Batches that the host has not called durable: what a guest needs in order to go on
+with another host."""
+import tempfile
+
+# What a batch costs beside its bytes.
+OVERHEAD = 256
+
+
+class Keep:
+    """Batches by serial, in memory and then in a file without a name, each to its
+    limit. When both are full all that was sent is let go of, and with it the way to
+    another host until the host calls later batches durable."""
+
+    def __init__(self, memory=0, disk=0, folder=None):
+        self._memory, self._disk, self._folder = memory, disk, folder
+        self._batches = {}  # serial: (topic id, bytes, or offset and length in the file)
+        self._in_memory = 0  # bytes
+        self._in_file = 0  # batches
+        self._file, self._end = None, 0
+        self.first = 1  # serial of the first batch that is kept, or that will be
+
+    def add(self, serial, topic_id, stream, sent):
+        """Keep a copy of the next batch. Those up to sent may be let go of for it."""
+        cost = len(stream) + OVERHEAD
+        if self._in_memory + cost > self._memory:
+            place = self._spill(stream)
+            if place is not None:
+                self._batches[serial] = topic_id, place
+                return
+            self.let_go(sent)
+        self._batches[serial] = topic_id, bytes(stream)
+        self._in_memory += cost
+
+    def hold(self, serial, topic_id, stream):
+        """Hold the next batch itself, until it is let go of."""
+        self._batches[serial] = topic_id, stream
+        self._in_memory += len(stream) + OVERHEAD
+
+    def get(self, serial):
+        """Topic id and bytes."""
+        topic_id, place = self._batches[serial]
+        if isinstance(place, tuple):
+            offset, length = place
+            self._file.seek(offset)
+            place = self._file.read(length)
+            if len(place) != length:
+                raise RuntimeError("batch %d cannot be read back" % serial)
+        return topic_id, place
+
+    def let_go(self, serial):
+        """Forget all batches up to serial."""
+        while self.first <= serial:
+            _, place = self._batches.pop(self.first)
+            self.first += 1
+            if isinstance(place, tuple):
+                self._in_file -= 1
+            else:
+                self._in_memory -= len(place) + OVERHEAD
+        if self._in_file == 0 and self._end > 0:
+            self._file.truncate(0)
+            self._end = 0
+
+    def _spill(self, stream):
+        """Where in the file the bytes are now; None when they do not fit."""
+        if self._end + len(stream) > self._disk:
+            return None
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._folder)
+            self._file.seek(self._end)
+            self._file.write(stream)
+            self._file.flush()
+        except OSError:  # the disk is full, or the folder is gone
+            return None
+        place = self._end, len(stream)
+        self._end += len(stream)
+        self._in_file += 1
+        return place

@@ -1,0 +1,19 @@
+//go:build !linux
+
+package bridge
+
+import "time"
+
+// canOutlive: on Windows the Job Object ends a guest with its worker, and on macOS
+// what a guest leaves cannot be found without its worker.
+const canOutlive = false
+
+// nonBlocking is for what this platform has not.
+const nonBlocking = 0
+
+// awaitForeign returns when a process that need not be our child has ended.
+func awaitForeign(p Process) {
+	for Alive(p) {
+		time.Sleep(100 * time.Millisecond)
+	}
+}
