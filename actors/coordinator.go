@@ -142,12 +142,7 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 			return err
 		}
 	}
-	// What no journal knows of: a guest that was just starting, or what one that is gone
-	// had started.
-	if crashpoint.Broken(crashpoint.OrphanStays) {
-		return nil
-	}
-	return c.runner.killStrays(c.left)
+	return nil
 }
 
 // killLeftover kills the guest that the process before started for a job, with its

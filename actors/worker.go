@@ -44,6 +44,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.Coordinator.Recover(ctx, w.Started...); err != nil {
 		return fmt.Errorf("take over from the worker process before: %w", err)
 	}
+	if err := w.Runner.killStrays(w.Coordinator.left); err != nil {
+		return fmt.Errorf("take over from the worker process before: %w", err)
+	}
 	var group run.Group
 	add := func(name string, serve func(context.Context) error) {
 		ctx, cancel := context.WithCancel(ctx)

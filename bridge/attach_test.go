@@ -7,13 +7,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 )
@@ -242,5 +246,116 @@ func TestStrangersAtTheDoorOfAGuestThatIsLeft(t *testing.T) {
 	}
 	if o := collect(t, g).mustSucceed(t); o.total() != 4 {
 		t.Errorf("%d rows, want 4", o.total())
+	}
+}
+
+// More than fits into memory is kept in a file, and nothing of that is left.
+func TestWhatAGuestKeepsBeyondItsMemory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const rows, taken = 1 << 20, 12 * 16
+	left := outlived(t, deadWorker{Dir: dir, Take: taken, Source: fmt.Sprintf(`
+import pyarrow as pa
+class Handler:
+    def consume(self, event):
+        for n in range(13):
+            yield pa.table({"n": pa.array(range(n * %d, (n + 1) * %d), pa.int64())})
+`, rows, rows)})
+	h := newHost(t, Options{Dir: dir, Patience: patience})
+	g, err := attach(t, h, left, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	next := int64(0)
+	for {
+		batch, err := g.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range batch.Record.Column(0).(*array.Int64).Int64Values() {
+			if n != next {
+				t.Fatalf("%d in batch %d, want %d", n, batch.Serial, next)
+			}
+			next++
+		}
+		batch.Record.Release()
+		if err := g.Acknowledge(batch.Serial); err != nil {
+			t.Fatal(err)
+		}
+		g.LetGo(batch.Serial)
+	}
+	if next != 13*rows {
+		t.Errorf("%d rows, want %d", next, 13*rows)
+	}
+	for _, file := range filesIn(t, dir) {
+		if !strings.HasPrefix(file, "shim-") && file != "marker" {
+			t.Errorf("left: %s", file)
+		}
+	}
+}
+
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// A guest does not notice that the warm interpreter dies which it was forked from.
+func TestAForkOutlivesItsWarmInterpreter(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, Options{Patience: patience, Warm: Warm{Interpreters: 1}})
+	folder := t.TempDir()
+	g := start(t, h, Spec{WorkDir: folder, Source: []byte(oneByOne(3, `
+        import os, time
+        while not os.path.exists("go"): time.sleep(0.01)
+        self.context.publish("odd", {"n": [3]})`))})
+	batch, err := g.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch.Record.Release()
+	server := onlyWarm(t, h).PID
+	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); len(h.Warm()) > 0 && h.Warm()[0].PID == server; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the warm interpreter is still there")
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if o := collect(t, g).mustSucceed(t); o.total() != 3 {
+		t.Errorf("%d more rows, want 3", o.total())
+	}
+}
+
+// What an earlier worker started, and no journal knows of, is found by its marker.
+func TestStraysOfAnEarlierWorkerAreKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stray := outlived(t, deadWorker{Dir: dir, Take: 5, Source: oneByOne(9, "pass")})
+	wanted := outlived(t, deadWorker{Dir: dir, Warm: 1, Take: 5, Source: oneByOne(9, "pass")})
+	foreign := outlived(t, deadWorker{Dir: t.TempDir(), Take: 5, Source: oneByOne(9, "pass")})
+	h := newHost(t, Options{Dir: dir, Patience: patience})
+	if err := h.KillStrays([]Process{wanted.Process}, killTime); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[*heir]bool{&stray: false, &wanted: true, &foreign: true} {
+		if Alive(name.Process) != want {
+			t.Errorf("process %d is alive: %v, want %v", name.Process.PID, !want, want)
+		}
 	}
 }

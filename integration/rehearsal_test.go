@@ -133,7 +133,7 @@ func TestDrillFindsBrokenGuarantees(t *testing.T) {
 		}
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
-			stdout, stderr, code := rehearse(t, harness.Mutant(t), "--load", c.load, "--at", c.at, "--lanes", "1", "--warm-guests", "off", "--break", string(mutation))
+			stdout, stderr, code := rehearse(t, harness.Mutant(t), "--load", c.load, "--at", c.at, "--lanes", "1", "--warm-guests", "off", "--reattach", "0", "--break", string(mutation))
 			if code != 1 || !strings.Contains(stdout, c.want) {
 				t.Errorf("status %d, want 1 and %q\n%s%s", code, c.want, stdout, stderr)
 			}

@@ -112,6 +112,8 @@ type JobStatus struct {
 	Plugin string `json:"plugin"`
 	Rows   int64  `json:"rows"`
 	Bytes  int64  `json:"bytes"`
+	// Reattached counts how often its guest went on with another worker process.
+	Reattached uint32 `json:"reattached,omitempty"`
 }
 
 // Status looks at the worker. It waits for nothing.
@@ -141,7 +143,11 @@ func (d *Daemon) Status() Status {
 		s.Undelivered++
 	}
 	for _, p := range d.Monitor.Running() {
-		s.Running = append(s.Running, JobStatus{Job: p.Job, Plugin: p.Plugin, Rows: p.Rows.Load(), Bytes: p.Bytes.Load()})
+		running := JobStatus{Job: p.Job, Plugin: p.Plugin, Rows: p.Rows.Load(), Bytes: p.Bytes.Load()}
+		if job, known := state.Job(p.Job); known {
+			running.Reattached = job.Reattached
+		}
+		s.Running = append(s.Running, running)
 	}
 	slices.SortFunc(s.Running, func(a, b JobStatus) int { return cmp.Compare(a.Job, b.Job) })
 	s.Concluded, s.Failed, _ = d.Monitor.Counts()

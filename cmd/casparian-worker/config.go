@@ -82,7 +82,11 @@ func statusCommand() *cobra.Command {
 				row("NO JOB STARTS", status.Held)
 			}
 			for _, job := range status.Running {
-				row(fmt.Sprintf("job %d", job.Job), fmt.Sprintf("%s: %d rows, %s", job.Plugin, job.Rows, ops.Bytes(job.Bytes)))
+				outlived := ""
+				if job.Reattached > 0 {
+					outlived = fmt.Sprintf(", its guest outlived %d workers", job.Reattached)
+				}
+				row(fmt.Sprintf("job %d", job.Job), fmt.Sprintf("%s: %d rows, %s%s", job.Plugin, job.Rows, ops.Bytes(job.Bytes), outlived))
 			}
 			return table.Flush()
 		},
