@@ -102,7 +102,7 @@ Without --every-transition and --kills each point is hit once.`),
 	flags.StringVar(&broken, "break", "", "break a guarantee, in a build with the tag 'mutation'")
 	_ = flags.MarkHidden("break")
 	ops.Bind(flags, &config, "venvs-dir", "concurrency", "lanes", "uv", "python", "build-timeout", "warm-guests",
-		"guest-shim", "guest-connect-timeout", "guest-silence-timeout", "job-timeout",
+		"guest-shim", "guest-connect-timeout", "guest-silence-timeout", "reattach", "job-timeout",
 		"compression", "row-group-rows", "row-group-bytes")
 	return command
 }
