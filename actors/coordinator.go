@@ -145,20 +145,6 @@ func (c *Coordinator) Recover(ctx context.Context, started ...journal.Event) err
 	return nil
 }
 
-// killLeftover kills the guest that the process before started for a job, with its
-// tree.
-func killLeftover(job *journal.Job) error {
-	if job.Guest == nil || crashpoint.Broken(crashpoint.OrphanStays) {
-		return nil
-	}
-	crashpoint.Reach(crashpoint.RecoverGuestBefore)
-	if err := bridge.KillTree(processOf(job.Guest), guestPatience); err != nil {
-		return fmt.Errorf("stop the guest that job %d left behind (pid %d): %w", job.ID, job.Guest.PID, err)
-	}
-	crashpoint.Reach(crashpoint.RecoverGuestAfter)
-	return nil
-}
-
 // Run serves until the worker has drained or ctx ends. An error means that the
 // journal cannot be written and nothing may go on.
 func (c *Coordinator) Run(ctx context.Context) error {

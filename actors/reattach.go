@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -41,6 +42,20 @@ func processOf(guest *journal.Guest) bridge.Process {
 	return bridge.Process{PID: guest.PID, StartTime: guest.StartTime, Marker: guest.Marker}
 }
 
+// killLeftover kills the guest that the process before started for a job, with its
+// tree.
+func killLeftover(job *journal.Job) error {
+	if job.Guest == nil || crashpoint.Broken(crashpoint.OrphanStays) {
+		return nil
+	}
+	crashpoint.Reach(crashpoint.RecoverGuestBefore)
+	if err := bridge.KillTree(processOf(job.Guest), guestPatience); err != nil {
+		return fmt.Errorf("stop the guest that job %d left behind (pid %d): %w", job.ID, job.Guest.PID, err)
+	}
+	crashpoint.Reach(crashpoint.RecoverGuestAfter)
+	return nil
+}
+
 // takeUp has the guests that are left gone on with.
 func (c *Coordinator) takeUp(ctx context.Context) error {
 	for id, left := range c.left {
@@ -50,7 +65,7 @@ func (c *Coordinator) takeUp(ctx context.Context) error {
 			return err
 		}
 		a := c.begin(job, source)
-		a.left, a.behind = left, job.Behind()
+		a.left, a.behind, a.progress.began = left, job.Behind(), left.Started
 		c.log.Info("a guest outlived the worker: going on with it", "job", id, "plugin", job.Spec.Plugin,
 			"attempt", a.attempt.Attempt, "pid", left.Process.PID, "behind_batch", left.Batches)
 	}

@@ -55,7 +55,7 @@ func (g *Guest) accept() (l *link, who introduction, err error) {
 	for {
 		conn, err := g.listener.Accept()
 		if err != nil {
-			return nil, who, g.notConnected(refused)
+			return nil, who, g.notConnected(limit, refused)
 		}
 		l, err := g.adopt(conn)
 		if err != nil {
@@ -81,14 +81,14 @@ type strangerError struct{ reason string }
 
 func (e *strangerError) Error() string { return "a connection was refused: " + e.reason }
 
-func (g *Guest) notConnected(refused error) error {
+func (g *Guest) notConnected(limit time.Duration, refused error) error {
 	select {
 	case <-g.exited:
 		return &GuestError{Kind: EndedEarly, Detail: "the process ended before it connected", Err: refused}
 	default:
 		return &GuestError{
 			Kind:   ConnectTimeout,
-			Detail: "the guest did not connect within " + g.host.limits.Connect.String(),
+			Detail: "the guest did not connect within " + limit.String(),
 			Hint:   "raise the connect limit if this machine starts Python that slowly",
 			Err:    refused,
 		}

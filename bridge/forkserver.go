@@ -149,8 +149,7 @@ func (s *forkServer) run(process root, pipe *os.File, ready chan<- error) {
 	_ = s.control.Close()
 	// A server that crashed takes its forks with it (the death signal), unless they are
 	// to outlive it: then they are waited for without it.
-	s.abandon()
-	_ = KillTree(s.process, killTime)
+	_ = killTree(s.process, killTime, s.abandon())
 	process.release()
 	process.await()
 	_ = process.reap()
@@ -300,10 +299,12 @@ func exitStatus(code, status int) string {
 	return "signal: " + syscall.Signal(status).String() + " (core dumped)"
 }
 
-// abandon ends every wait for a server that is gone.
-func (s *forkServer) abandon() {
+// abandon ends every wait for a server that is gone. It gives the forks that outlive
+// it, which may still be its children while it is dying.
+func (s *forkServer) abandon() (outlive map[int]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	outlive = make(map[int]bool)
 	s.retired, s.dead = true, true
 	for id, reply := range s.waiting {
 		delete(s.waiting, id)
@@ -315,12 +316,14 @@ func (s *forkServer) abandon() {
 		default:
 			forked.status = "its warm interpreter ended"
 			if s.outlive {
+				outlive[forked.process] = true
 				go forked.awaitAlone()
 				continue
 			}
 			close(forked.over)
 		}
 	}
+	return outlive
 }
 
 // retire has the server take no more jobs, and end with its last one.

@@ -51,7 +51,10 @@ func Alive(p Process) bool {
 //
 // Not found: a process that left the session, lost its parent and was started
 // with an environment that lacks the marker.
-func KillTree(p Process, grace time.Duration) error {
+func KillTree(p Process, grace time.Duration) error { return killTree(p, grace, nil) }
+
+// killTree is KillTree without the trees of these processes.
+func killTree(p Process, grace time.Duration, spared map[int]bool) error {
 	deadline := time.Now().Add(grace)
 	pause := time.Millisecond
 	rootSeen := false
@@ -64,7 +67,7 @@ func KillTree(p Process, grace time.Duration) error {
 			return err
 		}
 		rootSeen = rootIn(p, table, rootSeen)
-		living := treeOf(p, table, rootSeen, found)
+		living := treeOf(p, table, rootSeen, found, spared)
 		if len(living) == 0 {
 			return nil
 		}
@@ -98,9 +101,9 @@ func rootIn(p Process, table []process, seen bool) bool {
 	return seen
 }
 
-// treeOf gives the living processes that belong to a guest. found has the start
-// times of those that were known to before.
-func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64) []process {
+// treeOf gives the living processes that belong to a guest, less the trees of those
+// spared. found has the start times of those that were known to before.
+func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64, spared map[int]bool) []process {
 	self := os.Getpid()
 	children := make(map[int][]int, len(table))
 	member := make(map[int]bool)
@@ -108,7 +111,7 @@ func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64) []p
 		children[entry.parent] = append(children[entry.parent], i)
 	}
 	for _, entry := range table {
-		if entry.pid == self || entry.pid <= 1 {
+		if entry.pid == self || entry.pid <= 1 || spared[entry.pid] {
 			continue
 		}
 		inSession := rootSeen && (entry.pid == p.PID || entry.session == p.PID || entry.group == p.PID)
@@ -126,7 +129,7 @@ func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64) []p
 		for _, pid := range frontier {
 			for _, i := range children[pid] {
 				child := table[i].pid
-				if child != self && !member[child] {
+				if child != self && !member[child] && !spared[child] {
 					member[child] = true
 					next = append(next, child)
 				}
@@ -156,7 +159,7 @@ func belongsTo(p Process, pid int) bool {
 	if err != nil {
 		return false
 	}
-	for _, entry := range treeOf(p, table, rootIn(p, table, false), nil) {
+	for _, entry := range treeOf(p, table, rootIn(p, table, false), nil, nil) {
 		if entry.pid == pid {
 			return true
 		}

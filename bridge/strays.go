@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -56,10 +55,15 @@ func (h *Host) findStrays() error {
 // spared. Nobody else may use the folder. It finds nothing where the platform does not
 // show markers.
 func (h *Host) KillStrays(spared []Process, grace time.Duration) error {
+	// They may still be children of a warm interpreter that is just dying.
+	pids, markers := make(map[int]bool), make(map[string]bool)
+	for _, p := range spared {
+		pids[p.PID], markers[p.Marker] = true, true
+	}
 	var failures []error
 	for marker := range h.strays {
-		if !slices.ContainsFunc(spared, func(p Process) bool { return p.Marker == marker }) {
-			failures = append(failures, KillTree(Process{Marker: marker}, grace))
+		if !markers[marker] {
+			failures = append(failures, killTree(Process{Marker: marker}, grace, pids))
 		}
 	}
 	return errors.Join(failures...)

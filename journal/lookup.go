@@ -124,3 +124,12 @@ func without(order *immutable.SortedMap[uint64, uint64], job *Job) *immutable.So
 	}
 	return order.Delete(job.Order)
 }
+
+// Behind is where the stream of the latest attempt's guest can go on; nil for its
+// beginning.
+func (j *Job) Behind() *Whole {
+	if j.Checkpoint == nil || !j.Agrees || j.Checkpoint.Whole.Batches == 0 {
+		return nil
+	}
+	return &j.Checkpoint.Whole
+}

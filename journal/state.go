@@ -90,15 +90,6 @@ func (j *Job) Attempt() Attempt {
 	return Attempt{JobID: j.ID, Generation: j.Generation, Attempt: j.Attempts}
 }
 
-// Behind is where the stream of the latest attempt's guest can go on; nil for its
-// beginning.
-func (j *Job) Behind() *Whole {
-	if j.Checkpoint == nil || !j.Agrees || j.Checkpoint.Whole.Batches == 0 {
-		return nil
-	}
-	return &j.Checkpoint.Whole
-}
-
 // Unfinished reports whether the job has no result yet.
 func (j *Job) Unfinished() bool {
 	return j.Phase != Concluded && j.Phase != Confirmed && j.Phase != Undelivered

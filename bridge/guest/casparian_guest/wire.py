@@ -363,12 +363,12 @@ class Connection:
         deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
             self._output.drop()
-            channel = None
+            channel, resumed = None, False
             try:
                 channel = dial(self._address)
                 channel.settimeout(self._patience)
                 self._resume(channel)
-                deadline = time.monotonic() + self._patience  # it was one of ours
+                resumed = True
                 channel.settimeout(None)
                 self._push(channel)
                 self._channel = channel
@@ -378,6 +378,8 @@ class Connection:
                     channel.close()
                 if self._dismissed:
                     return None
+                if resumed:  # and died, too
+                    deadline = time.monotonic() + self._patience
             self._turn.notify_all()
             self._turn.wait(RETRY_SECONDS)
         return None
