@@ -81,18 +81,18 @@ func (r *Runner) run(ctx context.Context, a *assignment, end func(ending)) {
 	ctx, cancel := joined(ctx, a.ctx)
 	defer cancel()
 	if err := context.Cause(ctx); err != nil {
-		end(ending{err: err})
+		end(ending{err: without(a, err)})
 		return
 	}
 	environment, release, err := r.environments.Acquire(a.spec.EnvHash)
 	if err != nil {
-		end(ending{err: err})
+		end(ending{err: without(a, err)})
 		return
 	}
 	defer release()
 	guest, err := r.begin(ctx, a, environment.Interpreter)
 	if err != nil {
-		end(ending{err: causeOr(ctx, err)})
+		end(ending{err: without(a, causeOr(ctx, err))})
 		return
 	}
 	defer guest.Close()
@@ -152,6 +152,15 @@ func (r *Runner) begin(ctx context.Context, a *assignment, interpreter string) (
 		return err
 	}
 	return r.host.Attach(ctx, guestSpec(a, interpreter), left)
+}
+
+// without makes sure that an attempt which ends before there is a guest leaves none: the
+// one that outlived the worker before is killed.
+func without(a *assignment, why error) error {
+	if a.left == nil {
+		return why
+	}
+	return errors.Join(why, bridge.KillTree(a.left.Process, guestPatience))
 }
 
 // notAttached tells that the guest which was left could not be gone on with: the
