@@ -18,7 +18,7 @@ func awaitForeign(p Process) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
 		for startTime(p.PID) == p.StartTime { // a kernel before 5.3, or a sandbox without pidfds
-			if entry, found := readProcess(p.PID); !found || entry.ended {
+			if entry, found := readProcess(p.PID, make([]byte, longestStat)); !found || entry.ended {
 				return
 			}
 			time.Sleep(100 * time.Millisecond)
