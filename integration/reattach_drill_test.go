@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"bytes"
+	"os"
 	"testing"
 	"time"
 )
@@ -24,6 +26,14 @@ func TestDrillAMinuteLongJobOutlivesItsWorker(t *testing.T) {
 			s.awaitTold(told, "end")
 			s.sentinel.Receipt(1)
 			took := time.Since(began)
+			// The comparison runs the plugin once for each file: without its pauses.
+			unhurried, err := os.ReadFile(job.File)
+			if err == nil {
+				err = os.WriteFile(job.File, bytes.Replace(unhurried, []byte(`"pause":0.1`), []byte(`"pause":0`), 1), 0o644)
+			}
+			if err != nil {
+				s.Fatal(err)
+			}
 			s.ranOnce(job, told, 600_000)
 			if n := s.events("guest-reattached", 1); kill != (n == 1) {
 				s.Errorf("attached again %d times", n)
