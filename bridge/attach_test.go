@@ -38,6 +38,7 @@ type deadWorker struct {
 	Warm                              int
 	Take                              int    // batches to take
 	Durable                           uint64 // what the guest is told then
+	Early                             bool   // the guest has not run for long
 }
 
 // heir is what the next worker knows of the guest.
@@ -62,6 +63,9 @@ func beWorker(task string) {
 	host, err := NewHost(Options{Dir: d.Dir, Patience: patience, Warm: Warm{Interpreters: d.Warm}})
 	if err != nil {
 		fail(err)
+	}
+	if !d.Early {
+		host.keepLate = 0
 	}
 	g, err := host.Start(context.Background(), Spec{Interpreter: d.Interpreter, Plugin: "example", WorkDir: d.WorkDir, Source: []byte(d.Source)})
 	if err != nil {
@@ -291,6 +295,30 @@ class Handler:
 		if !strings.HasPrefix(file, "shim-") && file != "marker" {
 			t.Errorf("left: %s", file)
 		}
+	}
+}
+
+// Within its first seconds a guest that gives more than fits into its memory is not worth
+// the disk: it cannot be gone on with behind what it let go of.
+func TestWhatAGuestDoesNotKeepAtFirst(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const rows, taken = 1 << 20, 12 * 16
+	left := outlived(t, deadWorker{Dir: dir, Take: taken, Early: true, Source: fmt.Sprintf(`
+import pyarrow as pa
+class Handler:
+    def consume(self, event):
+        for n in range(13):
+            yield pa.table({"n": pa.array(range(n * %d, (n + 1) * %d), pa.int64())})
+`, rows, rows)})
+	h := newHost(t, Options{Dir: dir, Patience: patience})
+	g, err := attach(t, h, left, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustContain(t, collect(t, g).mustFail(t, NotAttached).Error(), "it has let go of batches 1 to ")
+	if Alive(left.Process) {
+		t.Error("the guest is still there")
 	}
 }
 

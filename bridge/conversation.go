@@ -218,10 +218,12 @@ func (g *Guest) converseVersion2(l *link, hello helloFrame) error {
 
 // keepMemory and keepDisk bound what a guest keeps of batches that are not durable, in
 // bytes. Beyond them it lets all go, and can only be gone on with behind a later
-// checkpoint.
+// checkpoint. It uses the disk once it has run for keepLate: until then to run again
+// takes no longer, and writing everything twice would slow down who is quick.
 const (
 	keepMemory = 64 << 20
 	keepDisk   = 1 << 30
+	keepLate   = 10 * time.Second
 )
 
 // jobTime bounds the wait for a guest that does not read its job.
@@ -234,7 +236,7 @@ func (g *Guest) sendJob(l *link) error {
 		Path: []byte(g.spec.FilePath), Plugin: g.spec.Plugin, Topics: g.spec.Topics,
 		Window: limits.Window, SliceRows: limits.SliceRows, SliceBytes: limits.SliceBytes,
 		FrameBytes: limits.Frame, Learn: g.host.learned != nil,
-		Patience: g.host.patience.Milliseconds(), KeepMemory: keepMemory, KeepDisk: keepDisk, Folder: []byte(g.host.dir),
+		Patience: g.host.patience.Milliseconds(), KeepMemory: keepMemory, KeepDisk: keepDisk, KeepLate: g.host.keepLate.Milliseconds(), Folder: []byte(g.host.dir),
 	}
 	if job.Topics == nil {
 		job.Topics = []string{}

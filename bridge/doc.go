@@ -70,7 +70,8 @@
 // or ERROR, and beyond, until BYE, it keeps every batch that is not DURABLE, up to
 // keep_memory bytes in memory and then keep_disk in a file without a name; when both
 // are full it lets go of what it has sent, and can be gone on with behind the next
-// DURABLE only. Meanwhile its plugin goes on as far as the window allows, and what it
+// DURABLE only. For the first keep_late_ms it leaves the disk alone: what fills its
+// memory by then keeps nothing until they are over. Meanwhile its plugin goes on as far as the window allows, and what it
 // prints is read and counted by the guest itself, which has its own descriptor of the
 // pipe.
 //

@@ -85,6 +85,7 @@ func setDefault[T comparable](field *T, value T) {
 type Host struct {
 	limits     Limits
 	patience   time.Duration // 0: guests die with the worker
+	keepLate   time.Duration // after which a guest keeps batches on the disk, too
 	dir        string
 	marker     string          // how the markers of all its processes begin
 	strays     map[string]bool // markers of what was there before
@@ -130,7 +131,7 @@ func NewHost(o Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		limits: limits, dir: dir, logger: o.Logger, custom: o.Shim != "",
+		limits: limits, dir: dir, logger: o.Logger, custom: o.Shim != "", keepLate: keepLate,
 		guests: make(map[*Guest]struct{}),
 	}
 	if canOutlive && !h.custom {

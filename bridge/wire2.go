@@ -87,10 +87,12 @@ type (
 		Learn      bool     `json:"learn"` // the imports
 		// Patience is how long to wait for another worker when this one dies; 0 = not.
 		// Until then the guest keeps as many bytes of batches that are not durable.
-		Patience   int64  `json:"patience_ms"`
-		KeepMemory int64  `json:"keep_memory"`
-		KeepDisk   int64  `json:"keep_disk"`
-		Folder     []byte `json:"folder"` // of what is kept on the disk
+		Patience   int64 `json:"patience_ms"`
+		KeepMemory int64 `json:"keep_memory"`
+		KeepDisk   int64 `json:"keep_disk"`
+		// KeepLate is how long a guest keeps no more than fits into memory.
+		KeepLate int64  `json:"keep_late_ms"`
+		Folder   []byte `json:"folder"` // of what is kept on the disk
 	}
 )
 

@@ -1,6 +1,8 @@
 """Batches that the host has not called durable: what a guest needs in order to go on
 with another host."""
+import math
 import tempfile
+import time
 
 # What a batch costs beside its bytes.
 OVERHEAD = 256
@@ -9,32 +11,51 @@ OVERHEAD = 256
 class Keep:
     """Batches by serial, in memory and then in a file without a name, each to its
     limit. When both are full all that was sent is let go of, and with it the way to
-    another host until the host calls later batches durable."""
+    another host until the host calls later batches durable.
 
-    def __init__(self, memory=0, disk=0, folder=None):
+    A guest that fills its memory within its first seconds keeps nothing more until these
+    are over: to run again takes no longer, and to copy each batch would."""
+
+    def __init__(self, memory=0, disk=0, folder=None, early=math.inf):
         self._memory, self._disk, self._folder = memory, disk, folder
+        self._late = time.monotonic() + early
+        self._passing = False  # batches are let go of as soon as they are sent
         self._batches = {}  # serial: (topic id, bytes, or offset and length in the file)
+        self._lent = 0  # serial of the batch whose bytes are the sender's
         self._in_memory = 0  # bytes
         self._in_file = 0  # batches
         self._file, self._end = None, 0
         self.first = 1  # serial of the first batch that is kept, or that will be
 
     def add(self, serial, topic_id, stream, sent):
-        """Keep a copy of the next batch. Those up to sent may be let go of for it."""
+        """Take the next batch, whose bytes are the sender's until give_back. Those up to
+        sent may be let go of for it."""
         cost = len(stream) + OVERHEAD
-        if self._in_memory + cost > self._memory:
-            place = self._spill(stream)
-            if place is not None:
-                self._batches[serial] = topic_id, place
-                return
+        early = time.monotonic() < self._late
+        self._passing = self._passing and early
+        if not self._passing and self._in_memory + cost > self._memory:
+            if not early:
+                place = self._spill(stream)
+                if place is not None:
+                    self._batches[serial] = topic_id, place
+                    return
+            self._passing = early
             self.let_go(sent)
-        self._batches[serial] = topic_id, bytes(stream)
+        if self._passing:
+            self._lent = serial
+        else:
+            stream = bytes(stream)
+        self._batches[serial] = topic_id, stream
         self._in_memory += cost
 
-    def hold(self, serial, topic_id, stream):
-        """Hold the next batch itself, until it is let go of."""
-        self._batches[serial] = topic_id, stream
-        self._in_memory += len(stream) + OVERHEAD
+    def give_back(self, sent):
+        """The sender wants its bytes back: what was sent is let go of."""
+        serial, self._lent = self._lent, 0
+        if self.first <= serial <= sent:
+            self.let_go(serial)
+        elif serial in self._batches:
+            topic_id, stream = self._batches[serial]
+            self._batches[serial] = topic_id, bytes(stream)
 
     def get(self, serial):
         """Topic id and bytes."""

