@@ -105,12 +105,18 @@ func TestGoingOnWithOtherBatches(t *testing.T) {
 	d := newDesktop(t, twoSinks...)
 	r := d.begin()
 	r.giveAll(0, 20)
-	c := r.durable(1)
-	for deadline := time.Now().Add(patience); c.Whole.Batches == 0 || c.Whole.Batches == c.Batches; c = d.job().Checkpoint {
-		if time.Now().After(deadline) {
+	r.durable(1)
+	var c *journal.Checkpoint
+	for deadline := time.After(patience); ; {
+		changed := d.journal.Changed()
+		if c = d.job().Checkpoint; c.Whole.Batches != 0 && c.Whole.Batches != c.Batches {
+			break
+		}
+		select {
+		case <-changed:
+		case <-deadline:
 			t.Fatalf("no checkpoint with something ahead of what is whole: %+v", c)
 		}
-		time.Sleep(time.Millisecond)
 	}
 	r.die()
 	r, from := d.goOn()

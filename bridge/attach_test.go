@@ -248,18 +248,23 @@ func TestStrangersAtTheDoorOfAGuestThatIsLeft(t *testing.T) {
 	}
 }
 
+// tables yields so many tables of so many rows, 8 MiB for each 1<<20.
+func tables(tables, rows int) string {
+	return fmt.Sprintf(`
+import pyarrow as pa
+class Handler:
+    def consume(self, event):
+        for n in range(%d):
+            yield pa.table({"n": pa.array(range(n * %d, (n + 1) * %d), pa.int64())})
+`, tables, rows, rows)
+}
+
 // More than fits into memory is kept in a file, and nothing of that is left.
 func TestWhatAGuestKeepsBeyondItsMemory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const rows, taken = 1 << 20, 12 * 16
-	left := outlived(t, deadWorker{Dir: dir, Take: taken, Source: fmt.Sprintf(`
-import pyarrow as pa
-class Handler:
-    def consume(self, event):
-        for n in range(13):
-            yield pa.table({"n": pa.array(range(n * %d, (n + 1) * %d), pa.int64())})
-`, rows, rows)})
+	left := outlived(t, deadWorker{Dir: dir, Take: taken, Source: tables(13, rows)})
 	h := newHost(t, Options{Dir: dir, Patience: patience})
 	g, err := attach(t, h, left, 0, 0)
 	if err != nil {
@@ -304,13 +309,7 @@ func TestWhatAGuestDoesNotKeepAtFirst(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	const rows, taken = 1 << 20, 12 * 16
-	left := outlived(t, deadWorker{Dir: dir, Take: taken, Early: true, Source: fmt.Sprintf(`
-import pyarrow as pa
-class Handler:
-    def consume(self, event):
-        for n in range(13):
-            yield pa.table({"n": pa.array(range(n * %d, (n + 1) * %d), pa.int64())})
-`, rows, rows)})
+	left := outlived(t, deadWorker{Dir: dir, Take: taken, Early: true, Source: tables(13, rows)})
 	h := newHost(t, Options{Dir: dir, Patience: patience})
 	g, err := attach(t, h, left, 0, 0)
 	if err != nil {
@@ -339,9 +338,12 @@ func TestAForkOutlivesItsWarmInterpreter(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, Options{Patience: patience, Warm: Warm{Interpreters: 1}})
 	folder := t.TempDir()
+	gate := filepath.Join(folder, "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	g := start(t, h, Spec{WorkDir: folder, Source: []byte(oneByOne(3, `
-        import os, time
-        while not os.path.exists("go"): time.sleep(0.01)
+        open("gate").read()
         self.context.publish("odd", {"n": [3]})`))})
 	batch, err := g.Next(t.Context())
 	if err != nil {
@@ -352,12 +354,8 @@ func TestAForkOutlivesItsWarmInterpreter(t *testing.T) {
 	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(patience); len(h.Warm()) > 0 && h.Warm()[0].PID == server; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the warm interpreter is still there")
-		}
-	}
-	if err := os.WriteFile(filepath.Join(folder, "go"), nil, 0o600); err != nil {
+	eventually(t, "the warm interpreter is gone", func() bool { return len(h.Warm()) == 0 || h.Warm()[0].PID != server })
+	if err := os.WriteFile(gate, nil, 0o600); err != nil { // once the guest reads there
 		t.Fatal(err)
 	}
 	if o := collect(t, g).mustSucceed(t); o.total() != 3 {

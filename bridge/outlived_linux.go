@@ -17,6 +17,7 @@ const nonBlocking = unix.O_NONBLOCK
 func awaitForeign(p Process) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
+		// The kernel tells only a parent of a process's end.
 		for startTime(p.PID) == p.StartTime { // a kernel before 5.3, or a sandbox without pidfds
 			if entry, found := readProcess(p.PID, make([]byte, longestStat)); !found || entry.ended {
 				return

@@ -11,7 +11,8 @@ const canOutlive = false
 // nonBlocking is for what this platform has not.
 const nonBlocking = 0
 
-// awaitForeign returns when a process that need not be our child has ended.
+// awaitForeign returns when a process that need not be our child has ended. It looks
+// again and again, since the system tells only a parent.
 func awaitForeign(p Process) {
 	for Alive(p) {
 		time.Sleep(100 * time.Millisecond)

@@ -68,11 +68,18 @@ func find(t testing.TB, variable, name string) string {
 	if err == nil {
 		return path
 	}
-	if Required() {
-		t.Fatal(err)
-	}
-	t.Skip(err)
+	Missing(t, err)
 	return ""
+}
+
+// Missing ends a test that cannot be run here: it fails where all must be run, and is
+// skipped elsewhere.
+func Missing(t testing.TB, why any) {
+	t.Helper()
+	if Required() {
+		t.Fatal(why)
+	}
+	t.Skip(why)
 }
 
 // locate takes the variable's value when it is set, even when it is wrong: a

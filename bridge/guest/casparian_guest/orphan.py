@@ -52,7 +52,7 @@ def end(marker):
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
-        time.sleep(0.01)
+        time.sleep(0.01)  # nothing tells when somebody else's child is gone
     os.kill(own, signal.SIGKILL)
 
 

@@ -344,7 +344,7 @@ class Connection:
                 self._turn.release()
             if found is None:
                 if self._dismissed:
-                    time.sleep(LEAVE_SECONDS)
+                    time.sleep(LEAVE_SECONDS)  # the process mostly ends meanwhile
                 orphan.end(self._marker)
             channel = found
 

@@ -40,7 +40,7 @@ class Handler(BasePlugin):
                 stand_at(wish["gate"])
                 behind = True
                 tell("behind the gate")
-            time.sleep(wish.get("pause", 0))
+            time.sleep(wish.get("pause", 0))  # stands for work
             if behind and wish.get("print"):
                 print("x" * wish["print"])
             ids = range(number * wish["rows"], (number + 1) * wish["rows"])
