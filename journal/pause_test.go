@@ -129,18 +129,20 @@ func TestAFullDiskPausesTheJournal(t *testing.T) {
 func TestAPauseEndsAlsoWhenNobodyWaits(t *testing.T) {
 	d := newFullDisk()
 	dir := t.TempDir()
-	j := open(t, dir, Options{calls: d.diskCalls, backOff: soon})
-	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]})
 	ctx, giveUp := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() {
-		_, err := j.Append(ctx, WorkerStopped{})
-		done <- err
-	}()
-	waitFor(t, "the pause", func() bool { return j.Paused() != nil })
-	giveUp()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	gone := make(chan struct{})
+	j := open(t, dir, Options{calls: d.diskCalls, backOff: func(attempt int) time.Duration {
+		if attempt == 0 { // between two tries, when nothing is being written
+			giveUp()
+			<-gone
+		}
+		return time.Millisecond
+	}})
+	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]})
+	_, err := j.Append(ctx, WorkerStopped{})
+	close(gone)
+	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrUncertain) {
+		t.Fatalf("an append that gave up before it was written: %v", err)
 	}
 	// What is not legal needs no room: it is answered, and the pause goes on.
 	if _, err := j.Append(t.Context(), wholeLife(1)[1]); err == nil {
@@ -153,7 +155,50 @@ func TestAPauseEndsAlsoWhenNobodyWaits(t *testing.T) {
 	waitFor(t, "tries without an append", func() bool { return d.refused.Load() > tries+3 })
 	d.makeRoom()
 	waitFor(t, "the pause to end", func() bool { return j.Paused() == nil })
+	if n := j.State().Events; n != 0 {
+		t.Errorf("%d events, of which none was asked for any longer", n)
+	}
 	requireOnlyFiles(t, dir, fileName, lockName)
+}
+
+// TestAnAppendThatGaveUpWhileItWasWritten: nobody can say whether it is durable, so
+// what comes later is judged, and answered, only when it is.
+func TestAnAppendThatGaveUpWhileItWasWritten(t *testing.T) {
+	d := newFullDisk()
+	j := open(t, t.TempDir(), Options{calls: d.diskCalls, backOff: soon})
+	ctx, giveUp := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	refuse := d.commit
+	d.commit = func(tx *bbolt.Tx) error {
+		giveUp()
+		<-gone
+		return refuse(tx)
+	}
+	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]})
+	_, err := j.Append(ctx, WorkerStarted{WorkerID: "w"})
+	close(gone)
+	if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUncertain) {
+		t.Fatalf("an append that gave up while it was written: %v", err)
+	}
+	later := make(chan error)
+	go func() {
+		_, err := j.Append(t.Context(), WorkerStopped{})
+		later <- err
+	}()
+	tries := d.refused.Load()
+	waitFor(t, "tries without room", func() bool { return d.refused.Load() > tries+3 })
+	select {
+	case err := <-later:
+		t.Fatalf("an append was answered before the one before it: %v", err)
+	default:
+	}
+	d.makeRoom()
+	if err := <-later; err != nil {
+		t.Fatal(err)
+	}
+	if n := j.State().Events; n != 2 {
+		t.Errorf("%d events, want both", n)
+	}
 }
 
 func TestClosingAPausedJournal(t *testing.T) {
