@@ -193,11 +193,14 @@ func TestAppendsShareACommit(t *testing.T) {
 		return tx.Commit()
 	}
 	j := open(t, t.TempDir(), Options{calls: d})
+	goOn := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(goOn) // before the Close that open has asked for
+	ctx := within(t)
 	var all sync.WaitGroup
 	seen := make(chan uint64, appends)
 	start := func() {
 		all.Go(func() {
-			state, err := j.Append(t.Context(), WorkerStarted{WorkerID: "w"})
+			state, err := j.Append(ctx, WorkerStarted{WorkerID: "w"})
 			if err != nil {
 				t.Error(err)
 			}
@@ -205,12 +208,12 @@ func TestAppendsShareACommit(t *testing.T) {
 		})
 	}
 	start()
-	<-entered
+	receive(t, entered, "the first commit")
 	for range appends - 1 {
 		start()
 	}
 	waitFor(t, "the others to be queued", func() bool { return len(j.queue) == appends-1 })
-	close(release)
+	goOn()
 	all.Wait()
 	if got := j.commits.Load(); got != 2 {
 		t.Errorf("%d appends took %d commits, want 2", appends, got)
@@ -237,11 +240,11 @@ func TestAnIllegalEventDoesNotSpoilItsBatch(t *testing.T) {
 		name string
 		err  error
 	}
-	outcomes := make(chan outcome)
+	outcomes := make(chan outcome, 5)
 	queue := func(name string, event Event) {
-		queued := len(j.queue)
+		queued, ctx := len(j.queue), within(t)
 		go func() {
-			_, err := j.Append(t.Context(), event, blobsFor(event)...)
+			_, err := j.Append(ctx, event, blobsFor(event)...)
 			outcomes <- outcome{name, err}
 		}()
 		waitFor(t, "the append to be queued", func() bool { return len(j.queue) == queued+1 })
@@ -256,7 +259,7 @@ func TestAnIllegalEventDoesNotSpoilItsBatch(t *testing.T) {
 	want := map[string]bool{"accepted": true, "accepted twice": false, "sealed before it runs": false,
 		"started": true, "confirmed before it is sent": false}
 	for range want {
-		o := <-outcomes
+		o := receive(t, outcomes, "an answer")
 		if _, illegal := errors.AsType[*TransitionError](o.err); illegal == want[o.name] || (o.err == nil) != want[o.name] {
 			t.Errorf("%s: %v", o.name, o.err)
 		}
@@ -284,10 +287,10 @@ func heldUp(t *testing.T) (j *Journal, release func()) {
 		return tx.Commit()
 	}
 	j = open(t, t.TempDir(), Options{calls: d})
-	go j.Append(context.Background(), WorkerStarted{WorkerID: "first"})
-	<-entered
 	release = sync.OnceFunc(func() { close(gate) })
 	t.Cleanup(release) // before the Close that open has asked for
+	go j.Append(context.Background(), WorkerStarted{WorkerID: "first"})
+	receive(t, entered, "the first commit")
 	return j, release
 }
 
@@ -295,7 +298,7 @@ func TestGivingUpAnAppend(t *testing.T) {
 	t.Run("before it is written: it is certainly not written", func(t *testing.T) {
 		j, release := heldUp(t)
 		ctx, cancel := context.WithCancelCause(t.Context())
-		result := make(chan error)
+		result := make(chan error, 1)
 		go func() {
 			_, err := j.Append(ctx, WorkerStopped{Reason: "given up"})
 			result <- err
@@ -303,7 +306,7 @@ func TestGivingUpAnAppend(t *testing.T) {
 		waitFor(t, "the append to be queued", func() bool { return len(j.queue) == 1 })
 		why := errors.New("the operator lost patience")
 		cancel(why)
-		if err := <-result; !errors.Is(err, why) || errors.Is(err, ErrUncertain) {
+		if err := receive(t, result, "the append to give up"); !errors.Is(err, why) || errors.Is(err, ErrUncertain) {
 			t.Fatalf("got %v", err)
 		}
 		release()
@@ -316,30 +319,31 @@ func TestGivingUpAnAppend(t *testing.T) {
 	})
 	t.Run("while it is written: nobody knows", func(t *testing.T) {
 		entered, gate := make(chan struct{}), make(chan struct{})
+		var once sync.Once
 		d := callsOn(nil)
 		d.commit = func(tx *bbolt.Tx) error {
-			if gate != nil && tx.Bucket(logBucket).Get(seqKey(1)) != nil {
-				close(entered)
+			if tx.Bucket(logBucket).Get(seqKey(1)) != nil {
+				once.Do(func() { close(entered) })
 				<-gate
-				gate = nil
 			}
 			return tx.Commit()
 		}
 		j := open(t, t.TempDir(), Options{calls: d})
+		release := sync.OnceFunc(func() { close(gate) })
+		t.Cleanup(release)
 		ctx, cancel := context.WithCancel(t.Context())
-		result := make(chan error)
-		released := gate
+		result := make(chan error, 1)
 		go func() {
 			_, err := j.Append(ctx, WorkerStopped{Reason: "in the air"})
 			result <- err
 		}()
-		<-entered
+		receive(t, entered, "the commit")
 		cancel()
-		if err := <-result; !errors.Is(err, ErrUncertain) || !errors.Is(err, context.Canceled) {
+		if err := receive(t, result, "the append to give up"); !errors.Is(err, ErrUncertain) || !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v", err)
 		}
-		close(released)
-		state, err := j.Append(t.Context(), WorkerStarted{WorkerID: "later"})
+		release()
+		state, err := j.Append(within(t), WorkerStarted{WorkerID: "later"})
 		if err != nil || state.Events != 2 {
 			t.Fatalf("the next append settles it: %d events, %v", state.Events, err)
 		}
@@ -426,10 +430,32 @@ func TestCloseSettlesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// longEnough is how long a test waits for what must happen, on a machine that has much
+// else to do.
+const longEnough = 2 * time.Minute
+
+// within is a context for appends that a fault could keep waiting for ever.
+func within(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// receive takes what a channel is to give.
+func receive[V any](t testing.TB, from <-chan V, what string) (v V) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(longEnough):
+		t.Fatalf("waited in vain for %s", what)
+	}
+	return v
+}
+
 // waitFor waits until a condition holds that nothing signals.
 func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
+	deadline := time.NewTimer(longEnough)
 	defer deadline.Stop()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -55,7 +54,7 @@ func TestARealDiskFillsUp(t *testing.T) {
 	for round := range 3 {
 		fill()
 		// The pages that the file has already take some events; then one has to wait.
-		stop, stopped := make(chan struct{}), make(chan error, 1)
+		stop, stopped, ctx := make(chan struct{}), make(chan error, 1), within(t)
 		go func() {
 			for {
 				select {
@@ -64,7 +63,7 @@ func TestARealDiskFillsUp(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := j.Append(context.Background(), WorkerStopped{Reason: strings.Repeat("x", 3000)}); err != nil {
+				if _, err := j.Append(ctx, WorkerStopped{Reason: strings.Repeat("x", 3000)}); err != nil {
 					stopped <- err
 					return
 				}
@@ -79,7 +78,7 @@ func TestARealDiskFillsUp(t *testing.T) {
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-stopped; err != nil {
+		if err := receive(t, stopped, "the append that waited"); err != nil {
 			t.Fatal(err)
 		}
 		waitFor(t, "the pause to end", func() bool { return j.Paused() == nil })
@@ -144,7 +143,7 @@ func childSyncsThatFail(dir string) {
 		fmt.Println("no filter of system calls is allowed here:", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), longEnough)
 	defer cancel()
 	for range 2 {
 		if _, err := j.Append(ctx, WorkerStopped{}); !errors.Is(err, ErrFailed) || !errors.Is(err, unix.EIO) {

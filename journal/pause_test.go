@@ -76,20 +76,35 @@ func TestAFullDiskPausesTheJournal(t *testing.T) {
 		t.Run(full.Error(), func(t *testing.T) {
 			var log logBuffer
 			d := newFullDisk()
-			j := open(t, t.TempDir(), Options{calls: d.diskCalls, backOff: soon, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			waits, goOn := make(chan struct{}), make(chan struct{})
+			j := open(t, t.TempDir(), Options{calls: d.diskCalls, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				backOff: func(attempt int) time.Duration {
+					if attempt == 0 {
+						close(waits)
+						<-goOn
+					}
+					return time.Millisecond
+				}})
+			release := sync.OnceFunc(func() { close(goOn) })
+			t.Cleanup(release) // before the Close that open has asked for
 			appendAll(t, j, WorkerStarted{WorkerID: "w"})
 			d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: full})
 
-			ctx, giveUp := context.WithCancel(t.Context())
-			impatient, patient := make(chan error), make(chan error)
+			// Both are in hand before the second try.
+			all := within(t)
+			ctx, giveUp := context.WithCancel(all)
+			impatient, patient := make(chan error, 1), make(chan error, 1)
 			go func() {
 				_, err := j.Append(ctx, WorkerStopped{Reason: "impatient"})
 				impatient <- err
 			}()
+			receive(t, waits, "the pause")
 			go func() {
-				_, err := j.Append(t.Context(), WorkerStopped{Reason: "patient"})
+				_, err := j.Append(all, WorkerStopped{Reason: "patient"})
 				patient <- err
 			}()
+			waitFor(t, "the other append to be queued", func() bool { return len(j.queue) == 1 })
+			release()
 			waitFor(t, "many refused tries", func() bool { return d.refused.Load() > 5 })
 			var paused *PausedError
 			if err := j.Paused(); !errors.As(err, &paused) || !errors.Is(err, full) || !strings.Contains(err.Error(), "room") {
@@ -99,13 +114,13 @@ func TestAFullDiskPausesTheJournal(t *testing.T) {
 				t.Fatal("the state is ahead of the disk")
 			}
 			giveUp()
-			if err := <-impatient; !errors.Is(err, context.Canceled) {
+			if err := receive(t, impatient, "the impatient append"); !errors.Is(err, context.Canceled) {
 				t.Fatalf("the impatient append: %v", err)
 			} else if !errors.Is(err, ErrUncertain) && !errors.Is(err, full) {
 				t.Fatalf("it does not say what it waited for: %v", err)
 			}
 			d.makeRoom()
-			if err := <-patient; err != nil {
+			if err := receive(t, patient, "the patient append"); err != nil {
 				t.Fatal(err)
 			}
 			waitFor(t, "the pause to end", func() bool { return j.Paused() == nil })
@@ -145,7 +160,7 @@ func TestAPauseEndsAlsoWhenNobodyWaits(t *testing.T) {
 		t.Fatalf("an append that gave up before it was written: %v", err)
 	}
 	// What is not legal needs no room: it is answered, and the pause goes on.
-	if _, err := j.Append(t.Context(), wholeLife(1)[1]); err == nil {
+	if _, err := j.Append(within(t), wholeLife(1)[1]); err == nil {
 		t.Fatal("an attempt of no job was taken")
 	}
 	if j.Paused() == nil {
@@ -180,9 +195,9 @@ func TestAnAppendThatGaveUpWhileItWasWritten(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrUncertain) {
 		t.Fatalf("an append that gave up while it was written: %v", err)
 	}
-	later := make(chan error)
+	later, patiently := make(chan error, 1), within(t)
 	go func() {
-		_, err := j.Append(t.Context(), WorkerStopped{})
+		_, err := j.Append(patiently, WorkerStopped{})
 		later <- err
 	}()
 	tries := d.refused.Load()
@@ -193,7 +208,7 @@ func TestAnAppendThatGaveUpWhileItWasWritten(t *testing.T) {
 	default:
 	}
 	d.makeRoom()
-	if err := <-later; err != nil {
+	if err := receive(t, later, "the append after it"); err != nil {
 		t.Fatal(err)
 	}
 	if n := j.State().Events; n != 2 {
@@ -205,10 +220,10 @@ func TestClosingAPausedJournal(t *testing.T) {
 	d := newFullDisk()
 	j := open(t, t.TempDir(), Options{calls: d.diskCalls, backOff: func(int) time.Duration { return time.Hour }})
 	d.fill(&fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]})
-	done := make(chan error)
+	done, ctx := make(chan error, 3), within(t)
 	for range 3 {
 		go func() {
-			_, err := j.Append(context.Background(), WorkerStopped{})
+			_, err := j.Append(ctx, WorkerStopped{})
 			done <- err
 		}()
 	}
@@ -217,7 +232,7 @@ func TestClosingAPausedJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if err := <-done; !errors.Is(err, ErrClosed) {
+		if err := receive(t, done, "an append to end"); !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
 	}
@@ -246,7 +261,7 @@ func TestAFailedWriteEndsTheJournal(t *testing.T) {
 			changed := j.Changed()
 			d.commit = c.commit
 			for try := range 2 {
-				_, err := j.Append(t.Context(), WorkerStopped{})
+				_, err := j.Append(within(t), WorkerStopped{})
 				failure, ok := errors.AsType[*StorageError](err)
 				if !ok || !errors.Is(err, ErrFailed) || failure.Hint == "" {
 					t.Fatalf("append %d: %v", try, err)
@@ -288,7 +303,7 @@ func TestAWriteThatTookEffectAndSaidItDidNot(t *testing.T) {
 		}
 		return &fs.PathError{Op: "write", Path: "journal.db", Err: disk.Full[0]}
 	}
-	if _, err := j.Append(t.Context(), WorkerStopped{}); !errors.Is(err, ErrFailed) {
+	if _, err := j.Append(within(t), WorkerStopped{}); !errors.Is(err, ErrFailed) {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {

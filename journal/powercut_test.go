@@ -28,8 +28,9 @@ func cutThrough(t *testing.T, seed uint64) (cuts int) {
 	recorder := powercut.New(root, seed, func(r *powercut.Recorder) {
 		cuts++
 		left := t.TempDir()
-		if err := r.Cut(left); err != nil {
-			t.Fatal(err)
+		if err := r.Cut(left); err != nil { // the journal's own goroutine may be here, and must not end
+			t.Error(err)
+			return
 		}
 		sure := acknowledged.Load()
 		j, err := Open(left, Options{})

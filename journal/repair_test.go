@@ -14,9 +14,15 @@ import (
 	"github.com/casparian-flow/casparian-worker/ops/disk"
 )
 
-// damagedJournal writes a journal of some pages and overwrites a part of its file.
-// damage gets the content and the place of a record in it.
-func damagedJournal(t testing.TB, record uint64, damage func(content []byte, at int) []byte) (dir string, want [][]byte) {
+// written is what a journal file holds.
+type written struct {
+	id      string
+	records [][]byte
+}
+
+// damagedJournal writes a journal of some pages and damages its file. Where in the
+// file a page comes to lie is bbolt's own choice, another one each time.
+func damagedJournal(t testing.TB, damage func(content []byte, w written) []byte) (dir string, want [][]byte) {
 	t.Helper()
 	dir = t.TempDir()
 	j := open(t, dir, Options{Now: ticking()})
@@ -34,57 +40,77 @@ func damagedJournal(t testing.TB, record uint64, damage func(content []byte, at 
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := -1
-	for from := 0; ; { // all copies of it, on freed pages too, are damaged
-		i := bytes.Index(content[from:], want[record-1])
-		if i < 0 {
-			break
-		}
-		at = from + i
-		content = damage(content, at)
-		from = min(at+1, len(content))
-	}
-	if at < 0 {
-		t.Fatal("the record is not in the file as it is")
-	}
+	content = damage(content, written{j.store.info.ID, want})
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir, want
 }
 
-func flip(content []byte, at int) []byte { content[at+40] ^= 1; return content }
-
-// cutOnce takes the last quarter of the file away.
-func cutOnce() func([]byte, int) []byte {
-	cut := false
-	return func(content []byte, at int) []byte {
-		if !cut {
-			cut, content = true, content[:len(content)/4*3]
+// everyCopy calls fn with each place where a record lies, on freed pages too.
+func everyCopy(t testing.TB, content, record []byte, fn func(at int)) {
+	t.Helper()
+	found := false
+	for from := 0; ; found = true {
+		i := bytes.Index(content[from:], record)
+		if i < 0 {
+			break
 		}
-		return flip(content, min(at, len(content)-41))
+		at := from + i
+		from = at + 1
+		fn(at)
 	}
+	if !found {
+		t.Fatal("the record is not in the file as it is")
+	}
+}
+
+// flip flips a bit in a record.
+func flip(t testing.TB, record int) func([]byte, written) []byte {
+	return func(content []byte, w written) []byte {
+		everyCopy(t, content, w.records[record-1], func(at int) { content[at+40] ^= 1 })
+		return content
+	}
+}
+
+// cutShort takes the last quarter of the file away, or as much of it as leaves a page
+// with the journal's id, one with its first record, and one with the record that
+// accepts job 13: without the first two nothing can be kept.
+func cutShort(content []byte, w written) []byte {
+	end := len(content) / 4 * 3
+	for _, needed := range [][]byte{[]byte(w.id), w.records[0], w.records[slices.IndexFunc(w.records, func(raw []byte) bool {
+		r, err := ParseRecord(raw)
+		return err == nil && r.Job == 13
+	})]} {
+		page := bytes.Index(content, needed) / os.Getpagesize()
+		end = max(end, (page+1)*os.Getpagesize())
+	}
+	return content[:end]
 }
 
 // TestARepair: every record in front of the first bad one stays, the damaged file is
 // set aside as it was, and the worker goes on.
 func TestARepair(t *testing.T) {
 	const bad = 100
-	for name, damage := range map[string]func([]byte, int) []byte{
-		"a flipped bit in a record": flip,
-		"a page of zeroes": func(content []byte, at int) []byte {
-			page := at / os.Getpagesize() * os.Getpagesize()
-			clear(content[page : page+os.Getpagesize()])
+	for name, damage := range map[string]func([]byte, written) []byte{
+		"a flipped bit in a record": flip(t, bad),
+		"a page of zeroes": func(content []byte, w written) []byte {
+			everyCopy(t, content, w.records[bad-1], func(at int) {
+				page := at / os.Getpagesize() * os.Getpagesize()
+				clear(content[page : page+os.Getpagesize()])
+			})
 			return content
 		},
-		"both meta pages gone as well": func(content []byte, at int) []byte {
+		"both meta pages gone as well": func(content []byte, w written) []byte {
 			clear(content[:2*os.Getpagesize()])
-			return flip(content, at)
+			return flip(t, bad)(content, w)
 		},
-		"the file cut short": cutOnce(),
+		"the file cut short": func(content []byte, w written) []byte {
+			return cutShort(flip(t, bad)(content, w), w)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, want := damagedJournal(t, bad, damage)
+			dir, want := damagedJournal(t, damage)
 			path := filepath.Join(dir, fileName)
 			damaged, err := os.ReadFile(path)
 			if err != nil {
@@ -136,7 +162,7 @@ func TestARepair(t *testing.T) {
 // TestARepairOfALostSource: nothing of the log is lost, and the job that cannot run
 // any more is named.
 func TestARepairOfALostSource(t *testing.T) {
-	dir, _ := damagedJournal(t, 1, func(content []byte, _ int) []byte {
+	dir, _ := damagedJournal(t, func(content []byte, _ written) []byte {
 		return bytes.ReplaceAll(content, pluginSource, bytes.Replace(pluginSource, []byte("def"), []byte("fed"), 1))
 	})
 	report, err := Repair(t.Context(), dir, Options{})
@@ -207,7 +233,7 @@ func TestARepairBehindACompaction(t *testing.T) {
 // would: the damaged file or the repaired one is in place, and the next repair ends
 // it.
 func TestARepairThatIsCutOff(t *testing.T) {
-	template, _ := damagedJournal(t, 100, flip)
+	template, _ := damagedJournal(t, flip(t, 100))
 	damaged, err := os.ReadFile(filepath.Join(template, fileName))
 	if err != nil {
 		t.Fatal(err)

@@ -160,6 +160,8 @@ func TestCompactionUnderLoad(t *testing.T) {
 	stop := make(chan struct{})
 	var appended atomic.Int64
 	var others sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop); others.Wait() })
+	t.Cleanup(end) // before the Close that open has asked for
 	others.Go(func() {
 		for n := int64(1); ; n++ {
 			select {
@@ -197,8 +199,7 @@ func TestCompactionUnderLoad(t *testing.T) {
 			t.Fatal(report, err)
 		}
 	}
-	close(stop)
-	others.Wait()
+	end()
 	found := int64(0)
 	for _, r := range allRecords(t, j) {
 		if stopped, ok := r.Event.(WorkerStopped); ok {
@@ -302,15 +303,15 @@ func TestACompactionThatIsCutOff(t *testing.T) {
 		}})
 		result := make(chan error, 1)
 		go func() { _, err := j.Compact(context.Background()); result <- err }()
-		<-reached
+		receive(t, reached, "the copy to be written")
 		closed := make(chan error, 1)
 		go func() { closed <- j.Close() }()
-		<-j.closing
+		receive(t, j.closing, "the closing to begin")
 		close(gate)
-		if err := <-result; !errors.Is(err, ErrClosed) {
+		if err := receive(t, result, "the compaction to end"); !errors.Is(err, ErrClosed) {
 			t.Errorf("got %v", err)
 		}
-		if err := <-closed; err != nil {
+		if err := receive(t, closed, "the journal to close"); err != nil {
 			t.Error(err)
 		}
 		requireOnlyFiles(t, dir, fileName, lockName)
