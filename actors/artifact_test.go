@@ -1,7 +1,7 @@
 package actors
 
 import (
-	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -29,15 +29,20 @@ func TestArtifactHash(t *testing.T) {
 		"enforce, off the rails": {ArtifactEnforce, env, "not a hash", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := openDesk(t, t.TempDir(), 1)
+			// The environment is there already: the coordinator would ask for one that is
+			// only requested.
+			folder := t.TempDir()
+			j, err := journal.Open(folder, journal.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, requested := j.Append(t.Context(), journal.EnvironmentRequested{EnvHash: env, Lockfile: journal.DigestOf(lockfile)}, lockfile)
+			_, ready := j.Append(t.Context(), journal.EnvironmentReady{EnvHash: env, Interpreter: "/python"})
+			if err := errors.Join(requested, ready, j.Close()); err != nil {
+				t.Fatal(err)
+			}
+			d := openDesk(t, folder, 1)
 			d.coordinator.config.ArtifactCheck = c.check // before any job
-			ctx := context.Background()
-			if _, err := d.journal.Append(ctx, journal.EnvironmentRequested{EnvHash: env, Lockfile: journal.DigestOf(lockfile)}, lockfile); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := d.journal.Append(ctx, journal.EnvironmentReady{EnvHash: env, Interpreter: "/python"}); err != nil {
-				t.Fatal(err)
-			}
 			d.tell(Connected{Connection: 1})
 			spec := someSpec
 			spec.EnvHash, spec.ArtifactHash = c.env, c.hash

@@ -93,8 +93,19 @@ func NewCoordinator(source Source, environments *Environments, runner *Runner, w
 
 // Drain asks for an end in good order: running jobs finish (for DrainTimeout at
 // most), receipts go out, everything else stays in the journal. Run then returns
-// nil. It may be called more than once and from anywhere.
+// nil. It may be called more than once and from anywhere; when it has returned, no
+// job is chosen to start any more.
 func (c *Coordinator) Drain() { c.drainOnce.Do(func() { close(c.drain) }) }
+
+// drainAsked tells whether Drain was called, heard of yet or not.
+func (c *Coordinator) drainAsked() bool {
+	select {
+	case <-c.drain:
+		return true
+	default:
+		return false
+	}
+}
 
 // Halt asks for an end at once: running guests are killed, and their jobs run
 // again at the next start.
@@ -208,10 +219,13 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	}
 }
 
+// mostAtOnce is how many messages are handled at most before what they led to is made
+// durable and done, besides the first.
+const mostAtOnce = 64
+
 // catchUp handles what has arrived meanwhile, so that it shares the next commit.
 func (c *Coordinator) catchUp(ctx context.Context) (err error) {
-	const atOnce = 64
-	for range atOnce {
+	for range mostAtOnce {
 		select {
 		case event := <-c.source.Events():
 			err = c.hear(ctx, event)

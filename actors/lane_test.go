@@ -172,7 +172,7 @@ func TestNewsOfAnEnvironmentGoesToTheLaneThatAsked(t *testing.T) {
 	if _, err := d.journal.Append(t.Context(), journal.EnvironmentFailed{EnvHash: wish.envHash, Reason: "no"}); err != nil {
 		t.Fatal(err)
 	}
-	d.coordinator.environments.answers <- environmentAnswer{envHash: wish.envHash, err: errors.New("no")}
+	give(d, d.coordinator.environments.answers, environmentAnswer{envHash: wish.envHash, err: errors.New("no")})
 	// A job runs, but not on this lane: the ERR sets nobody free who is not.
 	if letter := d.letterOn(1); letter.Trouble == nil {
 		t.Errorf("got %+v, want the ERR", letter)

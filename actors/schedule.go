@@ -41,7 +41,7 @@ func (c *Coordinator) startJobs(ctx context.Context) error {
 			if err := c.conclude(ctx, job, abortedReceipt()); err != nil {
 				return err
 			}
-		case c.draining:
+		case c.drainAsked():
 		case job.Phase == journal.Sealed && len(c.running)+len(c.closing) < c.config.Concurrency:
 			c.closing[job.ID] = true
 			c.writer.publish <- job
