@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -34,5 +35,26 @@ func TestMissingPartSaysWhatToRun(t *testing.T) {
 	_, err := locate("CASPARIAN_TEST_NOTHING", "no-such-part")
 	if err == nil || !strings.Contains(err.Error(), "make tools") {
 		t.Errorf("error %v, want one that says how to get the part", err)
+	}
+}
+
+// A held port is refused to who dials it, and open to who listens on it, twice.
+func TestHeldPort(t *testing.T) {
+	address := HeldPort(t)
+	if conn, err := net.Dial("tcp", address); err == nil {
+		conn.Close()
+		t.Fatalf("somebody listens on %s", address)
+	}
+	for range 2 {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		listener.Close()
 	}
 }

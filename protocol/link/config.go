@@ -74,7 +74,10 @@ type Config struct {
 	// Logger gets a line for every change of state; default none.
 	Logger *slog.Logger
 
-	resolver *net.Resolver // of tests
+	// Of tests.
+	resolver  *net.Resolver
+	margin    time.Duration // takenMargin
+	afterFunc func(time.Duration, func()) *time.Timer
 }
 
 const (
@@ -151,6 +154,12 @@ func (c Config) complete() (Config, []endpoint, error) {
 	}
 	if c.FirstConnection == 0 {
 		c.FirstConnection = 1
+	}
+	if c.margin == 0 {
+		c.margin = takenMargin
+	}
+	if c.afterFunc == nil {
+		c.afterFunc = time.AfterFunc
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

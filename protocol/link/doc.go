@@ -70,9 +70,10 @@
 //     and 100 ms more, so that whoever comes next finds the identity free.
 //
 // Where it may have happened all the same, after a process that was killed (see
-// [Config.Suspect]) and after a peer that stood still, the link heals it: when no message has arrived by the time the
-// old connection must be gone, it is closed in good order and made anew, once. The
-// peer gives no sign by which to know better.
+// [Config.Suspect]) and after an end without the peer's FIN, since a peer that is busy
+// or stood still keeps no time, the link heals it: when no message has arrived by the
+// time the old connection must be gone, it is closed in good order and made anew, once.
+// The peer gives no sign by which to know better.
 //
 // Not covered: a network that is cut between a message and the PING behind it (at
 // most 100 ms), and an application that does not touch its ROUTER socket between

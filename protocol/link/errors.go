@@ -62,4 +62,4 @@ type ConfigError struct {
 func (e *ConfigError) Error() string { return fmt.Sprintf("link: %s: %s", e.Field, e.Problem) }
 
 // errMadeAnew: the connection may have been one that reaches nobody.
-var errMadeAnew = errors.New("nothing was heard since a process before this one was killed: the connection is made anew")
+var errMadeAnew = errors.New("nothing was heard, and the peer may still hold an earlier connection: this one is made anew")

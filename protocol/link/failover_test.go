@@ -47,6 +47,7 @@ func stable(l *running, config Config) bool {
 func TestTheConsumerGivesAConnectionUp(t *testing.T) {
 	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 	config := quick(peer.endpoint)
+	config.HeartbeatInterval = noticed // its TTL is waited for
 	l := run(t, config)
 	up := l.nextUp()
 	nonsense := errors.New("nonsense")

@@ -16,6 +16,7 @@ func TestFrozenPeerIsNoticed(t *testing.T) {
 	t.Parallel()
 	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 	config := quick(peer.endpoint)
+	config.HeartbeatInterval = noticed
 	l := run(t, config)
 	up := l.nextUp()
 	l.say(up.Connection, []byte("before"))

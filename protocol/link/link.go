@@ -89,10 +89,10 @@ func (l *Link) Run(ctx context.Context) error {
 		}
 		if result.up > 0 {
 			number++
-			// A peer that stood still has not let go of the identity in the meantime:
-			// its I/O thread and its application wake up together, with the next
-			// connection at the door.
-			suspect = errors.Is(err, ErrPeerSilent) || suspect && !result.heard && !result.anew
+			// A peer without a FIN may not have let go of the identity when its TTL is
+			// over: it may be late, and one that stood still wakes up with its
+			// application, and with the next connection at the door.
+			suspect = !result.anew && (result.taken || suspect && !result.heard)
 		}
 		endpoint, kind := l.to[pause.at].text, KindOf(err)
 		delay := pause.after(result)
@@ -150,7 +150,7 @@ func (l *Link) serve(ctx context.Context, to endpoint, number uint64, conn *zmtp
 	var heard atomic.Bool
 	if suspect {
 		// Ending ctx closes the connection in good order.
-		doubt := time.AfterFunc(l.config.options().TTL()+takenMargin, func() {
+		doubt := l.config.afterFunc(l.config.options().TTL()+l.config.margin, func() {
 			if !heard.Load() {
 				end(errMadeAnew)
 			}

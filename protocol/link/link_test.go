@@ -5,12 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/casparian-flow/casparian-worker/integration/parts"
 )
 
 func bytesOf(texts ...string) (frames [][]byte) {
@@ -23,12 +24,7 @@ func bytesOf(texts ...string) (frames [][]byte) {
 // freePort is a loopback endpoint on which nobody listens.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return "tcp://" + listener.Addr().String()
+	return "tcp://" + parts.HeldPort(t)
 }
 
 // A worker is started before its Sentinel, then the Sentinel is killed and started
@@ -124,14 +120,13 @@ func TestManySmallMessagesInOrder(t *testing.T) {
 func TestIdleConnectionIsKeptByHeartbeats(t *testing.T) {
 	t.Parallel()
 	peer := startRouter(t, "tcp://127.0.0.1:*",
-		map[string]int{"HEARTBEAT_IVL": 100, "HEARTBEAT_TIMEOUT": 5000, "HEARTBEAT_TTL": 5000})
-	config := quick(peer.endpoint)
-	l := run(t, config) // which gives up after 4 s of silence
+		map[string]int{"HEARTBEAT_IVL": 100, "HEARTBEAT_TIMEOUT": 10_000, "HEARTBEAT_TTL": 10_000})
+	l := run(t, quick(peer.endpoint)) // which gives up after 10 s of silence
 	up := l.nextUp()
 	select {
 	case event := <-l.Events():
 		t.Fatalf("the idle connection did not stay as it was: %#v", event)
-	case <-time.After(7 * time.Second): // longer than every time-out above
+	case <-time.After(12 * time.Second): // longer than every time-out above
 	}
 	if s := l.Status(); s.RTT == 0 {
 		t.Error("no PING was answered")
@@ -146,13 +141,12 @@ func TestIdleConnectionIsKeptByHeartbeats(t *testing.T) {
 func TestOurPingsAloneKeepTheConnection(t *testing.T) {
 	t.Parallel()
 	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
-	config := quick(peer.endpoint)
-	l := run(t, config) // which gives up after 4 s of silence
+	l := run(t, quick(peer.endpoint)) // which gives up after 10 s of silence
 	l.nextUp()
 	select {
 	case event := <-l.Events():
 		t.Fatalf("got %#v", event)
-	case <-time.After(7 * time.Second):
+	case <-time.After(12 * time.Second):
 	}
 }
 
@@ -179,22 +173,30 @@ func TestEndpointsOfEveryKind(t *testing.T) {
 	})
 }
 
-// When Run's context ends, the peer frees the identity: the next link under it is
-// heard, time after time, by a ROUTER without handover.
+// When Run's context ends, the peer frees the identity: because it was told so, and not
+// because of a TTL that runs out. Run gives it a moment for that. The next link under it
+// is heard, time after time, by a ROUTER without handover.
 func TestIdentityIsFreeAfterAGoodEnd(t *testing.T) {
 	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 	for i := range 10 {
-		l := run(t, quick(peer.endpoint))
+		config := quick(peer.endpoint)
+		config.HeartbeatInterval = time.Hour
+		l := run(t, config)
 		up := l.nextUp()
 		l.say(up.Connection, []byte(fmt.Sprint(i)))
 		if got := peer.next(); string(got.Frames[0]) != fmt.Sprint(i) {
 			t.Fatalf("round %d: the peer got %q", i, got.Frames)
 		}
+		began := time.Now()
 		l.stop()
 		if down := l.nextDown(); !errors.Is(down.Reason, ErrStopped) {
 			t.Errorf("round %d: %v", i, down.Reason)
 		}
 		l.finish()
+		if took := time.Since(began); took < settle {
+			t.Errorf("round %d: Run returned after %s, the peer is to get %s", i, took, settle)
+		}
+		peer.awaitGone(config.Identity) // a busy one needs longer
 		if s := l.Status(); s.State != StateStopped {
 			t.Errorf("state %q", s.State)
 		}
@@ -205,12 +207,16 @@ func TestRunEndsWithoutAPeerAndWithoutAConsumer(t *testing.T) {
 	peer := startRouter(t, "tcp://127.0.0.1:*", nil)
 	l := run(t, quick(peer.endpoint))
 	eventually(t, "a connection is up", func() bool { return l.Status().State == StateUp })
-	for range 10 { // nobody takes these
-		peer.send("worker-ä", []byte("unheard"))
-	}
+	l.say(l.Status().Connection, []byte("here I am"))
+	from := peer.next().From
 	before := l.Status().BytesIn
-	eventually(t, "they came", func() bool { return l.Status().BytesIn > before+10*9 })
-	l.finish()
+	const messages, size = 10, uint64(2 + len("unheard"))
+	for range messages { // nobody takes these
+		peer.send(from, []byte("unheard"))
+	}
+	eventually(t, "they came", func() bool { return l.Status().BytesIn >= before+messages*size })
+	l.stop()
+	l.awaitEnd(nil)
 
 	absent := run(t, quick(freePort(t)))
 	eventually(t, "it has dialled", func() bool { return absent.Status().Attempts > 0 })

@@ -26,6 +26,7 @@ const settleAfterCrash = 500 * time.Millisecond
 type pause struct {
 	min, max time.Duration
 	ttl      time.Duration // that our PINGs carry
+	margin   time.Duration // takenMargin
 	failures int           // in a row
 	at       int           // the number of the endpoint to dial, or that was dialled
 	of       int           // how many endpoints there are
@@ -33,7 +34,7 @@ type pause struct {
 }
 
 func newPause(c Config, endpoints int) *pause {
-	return &pause{min: c.MinBackoff, max: c.MaxBackoff, ttl: c.options().TTL(), of: endpoints, random: rand.Float64}
+	return &pause{min: c.MinBackoff, max: c.MaxBackoff, ttl: c.options().TTL(), margin: c.margin, of: endpoints, random: rand.Float64}
 }
 
 // outcome is how an attempt ended, in the terms that matter here.
@@ -73,7 +74,7 @@ func (p *pause) after(o outcome) time.Duration {
 		p.failures, wait, next = 0, settleAfterCrash, p.at
 	}
 	if o.taken {
-		wait = max(wait, p.ttl+takenMargin)
+		wait = max(wait, p.ttl+p.margin)
 	}
 	p.at = next
 	return wait

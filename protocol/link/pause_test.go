@@ -7,7 +7,7 @@ import (
 
 func TestPauseGrowsAndStartsAgain(t *testing.T) {
 	const ms = time.Millisecond
-	p := newPause(Config{MinBackoff: 100 * ms, MaxBackoff: 1000 * ms, HeartbeatInterval: 200 * ms}, 1)
+	p := newPause(Config{MinBackoff: 100 * ms, MaxBackoff: 1000 * ms, HeartbeatInterval: 200 * ms, margin: takenMargin}, 1)
 	p.random = func() float64 { return 0 }
 	for i, step := range []struct {
 		what string
@@ -28,7 +28,7 @@ func TestPauseGrowsAndStartsAgain(t *testing.T) {
 			t.Errorf("step %d, %s: %s, want %s", i, step.what, got, step.want)
 		}
 	}
-	long := newPause(Config{MinBackoff: time.Minute, MaxBackoff: time.Minute, HeartbeatInterval: 200 * ms}, 1)
+	long := newPause(Config{MinBackoff: time.Minute, MaxBackoff: time.Minute, HeartbeatInterval: 200 * ms, margin: takenMargin}, 1)
 	long.random = p.random
 	if got := long.after(outcome{taken: true}); got != time.Minute {
 		t.Errorf("a back-off longer than the TTL: %s", got)
@@ -47,7 +47,7 @@ func TestPauseGrowsAndStartsAgain(t *testing.T) {
 // to dial anyway. It grows patient by the round.
 func TestPauseChoosesTheEndpoint(t *testing.T) {
 	const ms = time.Millisecond
-	p := newPause(Config{MinBackoff: 100 * ms, MaxBackoff: 1000 * ms, HeartbeatInterval: 200 * ms}, 3)
+	p := newPause(Config{MinBackoff: 100 * ms, MaxBackoff: 1000 * ms, HeartbeatInterval: 200 * ms, margin: takenMargin}, 3)
 	p.random = func() float64 { return 0 }
 	for i, step := range []struct {
 		what string

@@ -22,6 +22,7 @@ type router struct {
 	commands io.WriteCloser
 	endpoint string
 	messages chan received
+	gone     chan string // identities that it has let go of
 	ended    chan struct{}
 }
 
@@ -51,7 +52,7 @@ func startRouterWith(t *testing.T, arguments map[string]any) *router {
 	}
 	r := &router{
 		t: t, process: exec.Command(parts.Python(t), "testdata/router.py", string(config)),
-		messages: make(chan received, 1024), ended: make(chan struct{}),
+		messages: make(chan received, 1024), gone: make(chan string, 1), ended: make(chan struct{}),
 	}
 	r.process.Stderr = os.Stderr
 	if r.commands, err = r.process.StdinPipe(); err != nil {
@@ -87,6 +88,7 @@ func (r *router) follow(reports io.Reader, started chan<- string) {
 		}
 		var report struct {
 			Endpoint string `json:"endpoint"`
+			Gone     string `json:"gone"`
 			received
 		}
 		if err := json.Unmarshal(line, &report); err != nil {
@@ -94,6 +96,10 @@ func (r *router) follow(reports io.Reader, started chan<- string) {
 		}
 		if report.Endpoint != "" {
 			started <- report.Endpoint
+			continue
+		}
+		if report.Gone != "" {
+			r.gone <- report.Gone
 			continue
 		}
 		r.messages <- report.received
@@ -129,6 +135,34 @@ func (r *router) command(name string, value any) {
 func (r *router) send(to string, frames ...[]byte) {
 	r.t.Helper()
 	r.command("send", map[string]any{"to": to, "frames": frames})
+}
+
+// awaitGone waits until the ROUTER has let go of an identity.
+func (r *router) awaitGone(identity string) {
+	r.t.Helper()
+	r.command("await_gone", identity)
+	select {
+	case <-r.gone:
+	case <-r.ended:
+		r.t.Fatal("the ROUTER has ended")
+	case <-time.After(within):
+		r.t.Fatalf("the ROUTER still has the identity %s", identity)
+	}
+}
+
+// exchange has a message go to the ROUTER, and its answer come back, on that very
+// connection.
+func (r *router) exchange(l *running, connection uint64, text string) {
+	r.t.Helper()
+	l.say(connection, []byte(text))
+	got := r.next()
+	if string(got.Frames[0]) != text {
+		r.t.Fatalf("the peer got %q, want %q", got.Frames, text)
+	}
+	r.send(got.From, []byte("answer"))
+	if answer := l.nextMessage(); answer.Connection != connection {
+		r.t.Errorf("the answer came on connection %d, want %d", answer.Connection, connection)
+	}
 }
 
 func (r *router) next() received {

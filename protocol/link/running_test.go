@@ -19,7 +19,7 @@ type running struct {
 func quick(endpoint string) Config {
 	return Config{
 		Endpoint: endpoint, Identity: "worker-ä", MinBackoff: 20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
-		HeartbeatInterval: 2 * time.Second,
+		HeartbeatInterval: 5 * time.Second,
 	}
 }
 
@@ -40,14 +40,25 @@ func run(t *testing.T, config Config) *running {
 	return r
 }
 
-// finish stops the link and waits for Run to return.
+// finish stops the link, takes what it still has to say, and waits for Run to return.
 func (r *running) finish() {
 	r.t.Helper()
 	r.stop()
-	select {
-	case <-r.ended:
-	case <-time.After(within):
-		r.t.Fatal("Run did not return")
+	r.awaitEnd(r.Events())
+}
+
+// awaitEnd waits for Run to return; events may be nil.
+func (r *running) awaitEnd(events <-chan Event) {
+	r.t.Helper()
+	deadline := time.After(within)
+	for over := false; !over; {
+		select {
+		case <-events:
+		case <-r.ended:
+			over = true
+		case <-deadline:
+			r.t.Fatal("Run did not return")
+		}
 	}
 	if r.result != nil {
 		r.t.Errorf("Run: %v", r.result)

@@ -139,8 +139,8 @@ func TestTheWrongCredentialsAreRefused(t *testing.T) {
 func TestNothingIsSentToAnotherServer(t *testing.T) {
 	server, ours := newPair(t), newPair(t)
 	const hello = 2 + 1 + len("HELLO") + 194
-	heard := make(chan []byte, 8)
-	peer := startHostile(t, func(conn net.Conn, _ <-chan struct{}) {
+	heard := make(chan []byte)
+	peer := startHostile(t, func(conn net.Conn, stopped <-chan struct{}) {
 		all := append([]byte("\xff\x00\x00\x00\x00\x00\x00\x00\x00\x7f\x03\x00CURVE"), make([]byte, 64-17)...)
 		if _, err := conn.Write(all); err != nil {
 			return
@@ -152,7 +152,10 @@ func TestNothingIsSentToAnotherServer(t *testing.T) {
 		welcome := append([]byte("\x04\xa8\x07WELCOME"), make([]byte, 160)...)
 		_, _ = conn.Write(welcome)
 		rest, _ := io.ReadAll(conn)
-		heard <- append(got, rest...)
+		select {
+		case heard <- append(got, rest...):
+		case <-stopped: // it was dialled many times
+		}
 	})
 	config := quick(peer.endpoint())
 	config.Curve = &CurveClient{Server: server.Public, Keys: ours}
@@ -222,21 +225,15 @@ func startRepeater(t *testing.T, to string) *repeater {
 		var mu sync.Mutex
 		var last []byte
 		carrying.Go(func() {
-			for size := 64; ; {
-				piece := make([]byte, size) // the greeting, then a header or a body of up to 255 bytes
-				if _, err := io.ReadFull(far, piece); err != nil {
-					return
-				}
+			piece, err := make([]byte, 64), error(nil) // the greeting, then whole frames
+			_, err = io.ReadFull(far, piece)
+			for err == nil {
 				mu.Lock()
-				if size == 2 {
-					last, size = piece, int(piece[1])
-				} else {
-					last, size = append(last, piece...), 2
-				}
-				_, err := near.Write(piece)
+				_, err = near.Write(piece)
+				last = piece
 				mu.Unlock()
-				if err != nil {
-					return
+				if err == nil {
+					piece, err = shortFrame(far)
 				}
 			}
 		})
@@ -250,4 +247,15 @@ func startRepeater(t *testing.T, to string) *repeater {
 		}
 	})
 	return r
+}
+
+// shortFrame reads one of up to 255 bytes.
+func shortFrame(from io.Reader) ([]byte, error) {
+	header := make([]byte, 2)
+	if _, err := io.ReadFull(from, header); err != nil {
+		return nil, err
+	}
+	body := make([]byte, header[1])
+	_, err := io.ReadFull(from, body)
+	return append(header, body...), err
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -21,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // within is the deadline of every wait that must succeed.
-const within = 20 * time.Second
+const within = time.Minute
 
 // remote is a worker's end of the wire, without anything behind it.
 type remote struct {
@@ -42,7 +41,7 @@ var kinds = map[string]func(t *testing.T, endpoint, identity string) *remote{
 func linked(t *testing.T, endpoint, identity string) *remote {
 	t.Helper()
 	l, err := link.New(link.Config{Endpoint: endpoint, Identity: identity,
-		HeartbeatInterval: time.Second, MinBackoff: 20 * time.Millisecond})
+		MinBackoff: 20 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +66,7 @@ func linked(t *testing.T, endpoint, identity string) *remote {
 					default:
 					}
 				case link.Received:
-					w.messages <- e.Frames
+					w.took(e.Frames)
 				}
 			case <-ended:
 				return
@@ -116,7 +115,7 @@ func dealer(t *testing.T, endpoint, identity string) *remote {
 				t.Error(err)
 				return
 			}
-			w.messages <- frames
+			w.took(frames)
 		}
 	}()
 	w.write = func(frames [][]byte) error {
@@ -129,12 +128,22 @@ func dealer(t *testing.T, endpoint, identity string) *remote {
 	}
 	w.leave = func() {
 		out.Close() // ends the script
-		_, _ = io.Copy(io.Discard, in)
+		timer := time.AfterFunc(within, func() { _ = process.Process.Kill() })
+		defer timer.Stop()
 		<-ended
 		_ = process.Wait()
 	}
 	t.Cleanup(w.leave)
 	return w
+}
+
+// took keeps a message for the test.
+func (w *remote) took(frames [][]byte) {
+	select {
+	case w.messages <- frames:
+	default:
+		w.t.Errorf("more messages than any test asks for: %q", frames)
+	}
 }
 
 func (w *remote) say(job uint64, payload protocol.Payload) {

@@ -72,6 +72,18 @@ func succeeds(t *testing.T, ticket *Ticket, rows int64) {
 	}
 }
 
+// receive waits for what must come.
+func receive[T any](t *testing.T, from <-chan T) T {
+	t.Helper()
+	select {
+	case got := <-from:
+		return got
+	case <-time.After(within):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
 // open tells that a ticket has no result yet.
 func open(t *testing.T, ticket *Ticket) {
 	t.Helper()
@@ -105,7 +117,7 @@ func TestJobsOneAfterAnother(t *testing.T) {
 				t.Fatalf("got %+v", asked)
 			}
 			w.say(0, protocol.EnvReady{EnvHash: "abc", InterpreterPath: "/py", Cached: true})
-			if got := <-answers; got.err != nil || !got.ready.Cached || got.ready.InterpreterPath != "/py" {
+			if got := receive(t, answers); got.err != nil || !got.ready.Cached || got.ready.InterpreterPath != "/py" {
 				t.Fatalf("got %+v", got)
 			}
 
@@ -250,7 +262,7 @@ func TestWorkerThatComesBackIsAskedForTheEnvironmentAgain(t *testing.T) {
 	w.next()
 	w.say(0, protocol.Error{Message: "cannot be resolved"})
 	var reported *WorkerError
-	if err := <-answers; !errors.As(err, &reported) {
+	if err := receive(t, answers); !errors.As(err, &reported) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -326,7 +338,7 @@ func TestStopEndsEveryWait(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if err := <-prepared; !errors.Is(err, ErrStopped) {
+	if err := receive(t, prepared); !errors.Is(err, ErrStopped) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := s.Submit(t.Context(), 3, protocol.Dispatch{PluginName: "p", FilePath: "/f", EnvHash: "system"}); !errors.Is(err, ErrStopped) {
@@ -397,7 +409,7 @@ func TestRepeatGivesAJobToItsWorkerAgain(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, want := range []protocol.OpCode{protocol.OpIdentify, protocol.OpConclude} {
-		if got := <-heard; got != want {
+		if got := receive(t, heard); got != want {
 			t.Errorf("heard %s, want %s", got, want)
 		}
 	}

@@ -12,12 +12,14 @@ Every line on stdin is a JSON command, every line on stdout a JSON report:
   a message came -> {"from": identity, "frames": [base64, ...]}
                     (from is "base64:..." when it is not UTF-8)
   {"send": {"to": identity, "frames": [base64, ...]}}
+  {"await_gone": identity}  -> {"gone": identity}, when its connection is forgotten
   {"quit": true}  close in good order
 """
 
 import base64
 import json
 import sys
+import time
 
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
@@ -63,6 +65,19 @@ def protect(context, router, config):
     return authenticator
 
 
+def await_gone(router, identity):
+    """Return when nobody has the identity. Who still has it may get an empty message."""
+    router.router_mandatory = True
+    try:
+        while True:
+            router.send_multipart([identity.encode("utf-8"), b""])
+            time.sleep(0.001)
+    except zmq.ZMQError as error:
+        if error.errno != zmq.EHOSTUNREACH:
+            raise
+    router.router_mandatory = False
+
+
 def main():
     config = json.loads(sys.argv[1])
     context = zmq.Context()
@@ -103,6 +118,9 @@ def main():
                         authenticator.stop()
                     context.term()
                     return
+                if "await_gone" in command:
+                    await_gone(router, command["await_gone"])
+                    report(gone=command["await_gone"])
                 if "send" in command:
                     message = command["send"]
                     frames = [base64.b64decode(f) for f in message["frames"]]

@@ -28,6 +28,7 @@ type Conn struct {
 	armed chan struct{} // something other than a PING was written
 	pings pingLog
 
+	grace    time.Duration // stopGrace
 	ended    chan struct{} // closed when the socket is
 	mu       sync.Mutex
 	reason   error // why it ends; the first reason stays
@@ -47,6 +48,7 @@ func Open(ctx context.Context, socket net.Conn, options Options) (*Conn, error) 
 		turn:    make(chan struct{}, 1),
 		pongs:   make(chan []byte, 16),
 		armed:   make(chan struct{}, 1),
+		grace:   stopGrace,
 		ended:   make(chan struct{}),
 	}
 	c.wire = newWire(socket, o, c.life, c.onCommand)
@@ -254,7 +256,7 @@ func (c *Conn) closedError() error {
 // may be written behind the FIN.
 func (c *Conn) stop() {
 	c.because(ErrStopped)
-	grace := time.NewTimer(stopGrace)
+	grace := time.NewTimer(c.grace)
 	defer grace.Stop()
 	select {
 	case c.turn <- struct{}{}:
@@ -271,7 +273,7 @@ func (c *Conn) stop() {
 	}
 	// The reader goes on until the peer's FIN. Had we closed with bytes unread,
 	// the system would have sent a reset instead of a FIN.
-	if err := c.socket.SetReadDeadline(time.Now().Add(stopGrace)); err != nil {
+	if err := c.socket.SetReadDeadline(time.Now().Add(c.grace)); err != nil {
 		c.abort(ErrStopped)
 	}
 }

@@ -140,37 +140,50 @@ func TestSilentPeerIsGivenUpAfterTwoIntervals(t *testing.T) {
 
 // A consumer that takes its time is no reason to give the peer up.
 func TestBusyConsumerIsNotThePeersSilence(t *testing.T) {
-	const interval = 50 * time.Millisecond
-	conn, peer := opened(t, Options{HeartbeatInterval: interval})
-	busy, goOn := make(chan struct{}), make(chan struct{})
-	reason, _ := serving(t, conn, func(*Message) error {
-		close(busy)
-		<-goOn
-		return nil
-	})
-	peer.write(frame(0, []byte("work")))
-	<-busy
-	select {
-	case err := <-reason:
-		t.Errorf("ended while the consumer was busy: %v", err)
-	case <-time.After(6 * interval):
-	}
-	close(goOn)
-	if err := awaitReason(t, reason); !errors.Is(err, ErrPeerSilent) {
-		t.Errorf("afterwards the silence counts again, got %v", err)
+	for interval := 50 * time.Millisecond; ; interval *= 2 {
+		if interval > within {
+			t.Fatal("the consumer never became busy")
+		}
+		conn, peer := opened(t, Options{HeartbeatInterval: interval})
+		busy, goOn := make(chan struct{}), make(chan struct{})
+		reason, _ := serving(t, conn, func(*Message) error {
+			close(busy)
+			<-goOn
+			return nil
+		})
+		_, _ = peer.Write(frame(0, []byte("work"))) // to nobody, where the machine was that slow
+		select {
+		case <-busy:
+		case err := <-reason:
+			if !errors.Is(err, ErrPeerSilent) {
+				t.Fatal(err)
+			}
+			continue // the message came too late: once more, with more patience
+		}
+		select {
+		case err := <-reason:
+			t.Errorf("ended while the consumer was busy: %v", err)
+		case <-time.After(6 * interval):
+		}
+		close(goOn)
+		if err := awaitReason(t, reason); !errors.Is(err, ErrPeerSilent) {
+			t.Errorf("afterwards the silence counts again, got %v", err)
+		}
+		return
 	}
 }
 
 // While one long message is on its way no PING can be. A peer that takes it in
 // slowly, and says nothing, is alive.
 func TestSlowReaderOfALongMessageIsAlive(t *testing.T) {
-	const interval = 200 * time.Millisecond
+	t.Parallel()
+	const interval = 3 * time.Second // a busy machine stands still, too
 	const size = 40 << 20
 	conn, peer := opened(t, Options{HeartbeatInterval: interval})
 	reason, _ := serving(t, conn, ignore)
 	began := time.Now()
 	go func() {
-		pace := time.NewTicker(5 * time.Millisecond)
+		pace := time.NewTicker(50 * time.Millisecond)
 		defer pace.Stop()
 		piece := make([]byte, 256<<10)
 		for {
@@ -203,10 +216,14 @@ func TestStalledWriteEndsTheConnection(t *testing.T) {
 func TestMessageGivenUpHalfWayEndsTheConnection(t *testing.T) {
 	conn, _ := opened(t, Options{HeartbeatInterval: time.Minute})
 	reason, _ := serving(t, conn, ignore)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	err := conn.Send(ctx, [][]byte{make([]byte, 64<<20)})
-	if !errors.Is(err, ErrInterrupted) || !errors.Is(err, context.DeadlineExceeded) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	lostPatience := errors.New("lost patience")
+	sent := make(chan error, 1)
+	go func() { sent <- conn.Send(ctx, [][]byte{make([]byte, 64<<20)}) }() // which nobody reads
+	eventually(t, "the message is on its way", func() bool { return conn.life.writing.Load() != 0 })
+	cancel(lostPatience)
+	if err := awaitReason(t, sent); !errors.Is(err, ErrInterrupted) || !errors.Is(err, lostPatience) {
 		t.Errorf("Send: %v", err)
 	}
 	if err := awaitReason(t, reason); !errors.Is(err, ErrInterrupted) {
@@ -244,6 +261,7 @@ func TestMessageGivenUpBeforeItsTurnDoesNoHarm(t *testing.T) {
 
 func TestGoodEndSendsAFinAndAwaitsThePeers(t *testing.T) {
 	conn, peer := opened(t, Options{HeartbeatInterval: time.Minute})
+	conn.grace = within
 	reason, stop := serving(t, conn, ignore)
 	if err := conn.Send(t.Context(), [][]byte{[]byte("last")}); err != nil {
 		t.Fatal(err)
