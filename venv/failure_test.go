@@ -85,7 +85,7 @@ func TestOffline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ix.Close()
+		lock = strings.ReplaceAll(lock, ix.URL, "http://127.0.0.1:1") // its own port may be somebody else's next
 		t.Setenv("UV_HTTP_RETRIES", "0")
 		store := open(t, func(c *Config) { c.CacheDir = t.TempDir() })
 		failed := refused(t, store, specOf(lock), Offline)

@@ -149,12 +149,21 @@ func (d *uvDouble) count(subcommand string) int {
 // next is the next call that is held.
 func (d *uvDouble) next(t *testing.T) *heldCall {
 	t.Helper()
+	call := d.within(t, patience)
+	if call == nil {
+		t.Fatal("uv was never asked")
+	}
+	return call
+}
+
+// within is next for no longer than so; nil when none came.
+func (d *uvDouble) within(t *testing.T, so time.Duration) *heldCall {
+	t.Helper()
 	select {
 	case call := <-d.held:
 		t.Cleanup(func() { _ = call.connection.Close() })
 		return call
-	case <-time.After(patience):
-		t.Fatal("uv was never asked")
+	case <-time.After(so):
 		return nil
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -225,6 +226,13 @@ func TestJudgeFindsAndEndsAProcessLeftOver(t *testing.T) {
 	left.Env = []string{roundVariable + "=" + s.folder}
 	if err := left.Start(); err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() { left.Process.Kill() })
+	// Start returns a moment before the process has the environment to be found by.
+	for deadline := time.Now().Add(time.Minute); len(s.processes()) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is not found")
+		}
 	}
 	s.cleanliness()
 	if got, want := problems(s), fmt.Sprintf("left over: process %d sleep 600", left.Process.Pid); got != want {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // smallDisk mounts a file system of so many bytes for the test.
@@ -17,7 +18,13 @@ func smallDisk(t *testing.T, bytes int) string {
 	}
 	must(t, err)
 	t.Cleanup(func() {
-		if err := syscall.Unmount(folder, 0); err != nil {
+		err := syscall.Unmount(folder, 0)
+		// The readers' process may be about to let go of a file.
+		for deadline := time.Now().Add(time.Minute); errors.Is(err, syscall.EBUSY) && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+			err = syscall.Unmount(folder, 0)
+		}
+		if err != nil {
 			t.Errorf("unmount %s: %v", folder, err)
 		}
 	})

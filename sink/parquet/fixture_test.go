@@ -261,7 +261,7 @@ func read(t *testing.T, path string) rowsOf {
 	interpreter := parts.Python(t)
 	readers.once.Do(func() { startReaders(interpreter) })
 	must(t, readers.err)
-	deadline := time.AfterFunc(time.Minute, func() { readers.command.Process.Kill() })
+	deadline := time.AfterFunc(5*time.Minute, func() { readers.command.Process.Kill() })
 	defer deadline.Stop()
 	must(t, json.NewEncoder(readers.ask).Encode(path))
 	line, err := readers.answers.ReadBytes('\n')
