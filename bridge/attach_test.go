@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -60,12 +61,14 @@ func beWorker(task string) {
 	if err := json.Unmarshal([]byte(task), &d); err != nil {
 		fail(err)
 	}
-	host, err := NewHost(Options{Dir: d.Dir, Patience: patience, Warm: Warm{Interpreters: d.Warm}})
+	host, err := NewHost(patiently(Options{Dir: d.Dir, Patience: patience, Warm: Warm{Interpreters: d.Warm}}))
 	if err != nil {
 		fail(err)
 	}
-	if !d.Early {
-		host.keepLate = 0
+	careless(host)
+	host.keepLate = 0
+	if d.Early {
+		host.keepLate = time.Hour
 	}
 	g, err := host.Start(context.Background(), Spec{Interpreter: d.Interpreter, Plugin: "example", WorkDir: d.WorkDir, Source: []byte(d.Source)})
 	if err != nil {
@@ -110,8 +113,10 @@ func outlived(t *testing.T, d deadWorker) heir {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() })
 	var h heir
 	err = json.NewDecoder(out).Decode(&h)
+	late.Stop()
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	if err != nil || h.Failure != "" {
@@ -211,6 +216,17 @@ func kindOf(err error) Kind {
 	return failure.Kind
 }
 
+// lines is a log that tells of its first line.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default:
+	}
+	return len(line), nil
+}
+
 // Only who has the token, and is of the guest's tree, is listened to.
 func TestStrangersAtTheDoorOfAGuestThatIsLeft(t *testing.T) {
 	t.Parallel()
@@ -221,7 +237,8 @@ func TestStrangersAtTheDoorOfAGuestThatIsLeft(t *testing.T) {
 	// The right process with another token.
 	mistaken := left
 	mistaken.Claim.Token = other.Claim.Token
-	h, err := NewHost(Options{Dir: dir, Patience: patience, Limits: Limits{Silence: 3 * time.Second}})
+	refused := make(lines, 1)
+	h, err := NewHost(patiently(Options{Dir: dir, Patience: patience, Logger: slog.New(slog.NewTextHandler(refused, nil))}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +246,12 @@ func TestStrangersAtTheDoorOfAGuestThatIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	select {
+	case <-refused:
+	case <-time.After(patience):
+		t.Fatal("the guest did not come by")
+	}
+	_ = g.listener.Close() // as the limit does
 	failure := collect(t, g).mustFail(t, NotAttached)
 	mustContain(t, failure.Error(), "its token is wrong")
 	if err := h.Close(); err != nil {
@@ -338,12 +361,9 @@ func TestAForkOutlivesItsWarmInterpreter(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, Options{Patience: patience, Warm: Warm{Interpreters: 1}})
 	folder := t.TempDir()
-	gate := filepath.Join(folder, "gate")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	g := start(t, h, Spec{WorkDir: folder, Source: []byte(oneByOne(3, `
-        open("gate").read()
+        import os, time
+        while not os.path.exists("gate"): time.sleep(0.01)
         self.context.publish("odd", {"n": [3]})`))})
 	batch, err := g.Next(t.Context())
 	if err != nil {
@@ -354,8 +374,11 @@ func TestAForkOutlivesItsWarmInterpreter(t *testing.T) {
 	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the warm interpreter is gone", func() bool { return len(h.Warm()) == 0 || h.Warm()[0].PID != server })
-	if err := os.WriteFile(gate, nil, 0o600); err != nil { // once the guest reads there
+	eventually(t, "the warm interpreter is gone", func() bool {
+		all := h.Warm()
+		return len(all) == 0 || all[0].PID != server
+	})
+	if err := os.WriteFile(filepath.Join(folder, "gate"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if o := collect(t, g).mustSucceed(t); o.total() != 3 {

@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds what a test waits for a guest on a busy machine.
-const patience = 90 * time.Second
+const patience = 3 * time.Minute
 
 // newHost gives a host in a folder of its own. When the test ends nothing of its
 // guests may be left: no socket, no process.
@@ -29,10 +29,11 @@ func newHost(t testing.TB, options Options) *Host {
 	if options.Dir == "" {
 		options.Dir = t.TempDir()
 	}
-	h, err := NewHost(options)
+	h, err := NewHost(patiently(options))
 	if err != nil {
 		t.Fatal(err)
 	}
+	careless(h)
 	t.Cleanup(func() {
 		if err := h.Close(); err != nil {
 			t.Errorf("close the host: %v", err)
@@ -42,6 +43,23 @@ func newHost(t testing.TB, options Options) *Host {
 		}
 	})
 	return h
+}
+
+// patiently has a host wait as long as a test does, where the test says nothing else.
+func patiently(options Options) Options {
+	setDefault(&options.Limits.Connect, patience)
+	setDefault(&options.Limits.Silence, patience)
+	return options
+}
+
+// careless has a host keep warm interpreters however little memory the machine has.
+func careless(h *Host) {
+	if h.warm == nil {
+		return
+	}
+	h.warm.mu.Lock()
+	defer h.warm.mu.Unlock()
+	h.warm.pressure = func() string { return "" }
 }
 
 // start starts a guest; at the end no process carries its marker.

@@ -114,8 +114,14 @@ func TestAGuestThatNeverConnects(t *testing.T) {
 	}
 	t.Run("it waits", func(t *testing.T) {
 		h := newHost(t, Options{Limits: Limits{Connect: 300 * time.Millisecond}})
-		o := collect(t, start(t, h, Spec{Interpreter: script(t, "echo waiting; exec sleep 3600")}))
-		mustContain(t, o.mustFail(t, ConnectTimeout).Output, "waiting")
+		o := collect(t, start(t, h, Spec{Interpreter: script(t, "exec sleep 3600")}))
+		mustContain(t, o.mustFail(t, ConnectTimeout).Error(), "300ms")
+	})
+	t.Run("it waits, and said why", func(t *testing.T) {
+		g := start(t, newHost(t, Options{}), Spec{Interpreter: script(t, "echo waiting; exec sleep 3600")})
+		eventually(t, "it says so", func() bool { return strings.Contains(g.Output(), "waiting") })
+		_ = g.listener.Close() // as the limit does
+		mustContain(t, collect(t, g).mustFail(t, ConnectTimeout).Output, "waiting")
 	})
 	t.Run("it ends", func(t *testing.T) {
 		h := newHost(t, Options{})

@@ -104,7 +104,7 @@ const (
 	// killTime bounds the rounds of KillTree, and then the wait for the kernel.
 	killTime = 5 * time.Second
 	// drainTime is how long output may still come after the tree was killed.
-	drainTime = 500 * time.Millisecond
+	drainTime = 2 * time.Second
 	// backlogTime is how long the connection of an ended process may wait to be
 	// accepted.
 	backlogTime = 500 * time.Millisecond

@@ -53,6 +53,10 @@ func Alive(p Process) bool {
 // with an environment that lacks the marker.
 func KillTree(p Process, grace time.Duration) error { return killTree(p, grace, nil) }
 
+// leastRounds are made also when the grace is over: a machine that stood still meanwhile
+// has not looked.
+const leastRounds = 20
+
 // killTree is KillTree without the trees of these processes.
 func killTree(p Process, grace time.Duration, spared map[int]bool) error {
 	deadline := time.Now().Add(grace)
@@ -61,7 +65,7 @@ func killTree(p Process, grace time.Duration, spared map[int]bool) error {
 	// A process that is being taken apart has no environment any more, and has not
 	// ended yet: whoever was found stays a member until it is gone.
 	found := make(map[int]uint64)
-	for {
+	for round := 1; ; round++ {
 		table, err := processTable()
 		if err != nil {
 			return err
@@ -75,7 +79,7 @@ func killTree(p Process, grace time.Duration, spared map[int]bool) error {
 			found[member.pid] = member.start
 			killProcess(member)
 		}
-		if time.Now().After(deadline) {
+		if round > leastRounds && time.Now().After(deadline) {
 			var pids []int
 			for _, member := range living {
 				pids = append(pids, member.pid)

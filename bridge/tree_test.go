@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,6 +146,8 @@ func TestADaemonWithoutItsGuestIsFound(t *testing.T) {
 	if err := KillTree(Process{PID: 1 << 30, Marker: marker}, killTime); err != nil {
 		t.Error(err)
 	}
+	late := time.AfterFunc(patience, func() { _ = daemon.Process.Signal(syscall.SIGTERM) })
+	defer late.Stop()
 	if err := daemon.Wait(); err == nil || daemon.ProcessState.String() != "signal: killed" {
 		t.Errorf("the daemon ended with %v", err)
 	}
@@ -204,7 +207,7 @@ func theGuestDies(t *testing.T, variable, warm string) {
 // hostUntilKilled is the worker of the test above: one guest computes, another
 // never connects, so that a socket is there when the worker dies.
 func hostUntilKilled(folder string, warm bool) {
-	options := Options{Dir: filepath.Join(folder, "run")}
+	options := Options{Dir: filepath.Join(folder, "run"), Limits: Limits{Connect: -1}}
 	if warm {
 		options.Warm.Interpreters = 1
 	}

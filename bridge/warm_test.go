@@ -333,6 +333,9 @@ func TestWarmInterpretersHavePlaces(t *testing.T) {
 	one, _ := ownEnvironment(t, "", "")
 	two, _ := ownEnvironment(t, "", "")
 	h := warmly(t, Warm{Interpreters: 1})
+	h.warm.mu.Lock()
+	h.warm.spare = time.Hour
+	h.warm.mu.Unlock()
 	runsIn(t, h, one)
 	runsIn(t, h, two)
 	states := func() (list []string) {
