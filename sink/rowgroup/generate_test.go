@@ -40,7 +40,15 @@ const (
 	nullRuns
 )
 
-var nullPatterns = map[string]nullPattern{"no nulls": noNulls, "5 % nulls": someNulls, "90 % nulls": manyNulls, "only nulls": allNulls, "runs of nulls": nullRuns}
+// nullPatterns ranges over the patterns with their names, in the same order each time:
+// seeds that are counted along give the same tables in each run.
+func nullPatterns(yield func(string, nullPattern) bool) {
+	for pattern, name := range []string{"no nulls", "5 % nulls", "90 % nulls", "only nulls", "runs of nulls"} {
+		if !yield(name, nullPattern(pattern)) {
+			return
+		}
+	}
+}
 
 func newGenerator(seed uint64) *generator {
 	return &generator{Rand: rand.New(rand.NewPCG(seed, 7))}
