@@ -403,3 +403,37 @@ func TestStraysOfAnEarlierWorkerAreKilled(t *testing.T) {
 		}
 	}
 }
+
+// TestAGuestThatCouldOutliveItsWorkerEndsInItsOwnTime: it hears that it is not needed
+// any more, and what the plugin has left for the end of the process is done all the same.
+func TestAGuestThatCouldOutliveItsWorkerEndsInItsOwnTime(t *testing.T) {
+	const atTheEnd = `
+import atexit, os, time
+def last():
+    time.sleep(1.5)
+    open("last", "w").close()
+class Handler:
+    def consume(self, event):
+        atexit.register(last)
+        %s
+`
+	for name, result := range map[string]string{"done": `return {"a": [1]}`, "raised": `raise ValueError("no")`} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			h := newHost(t, Options{Patience: patience})
+			g := start(t, h, Spec{Source: fmt.Appendf(nil, atTheEnd, result), WorkDir: folder})
+			o := collect(t, g)
+			if name == "done" {
+				o.mustSucceed(t)
+			} else {
+				o.mustRaise(t)
+			}
+			if err := g.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(filepath.Join(folder, "last")); err != nil {
+				t.Errorf("the end was cut short: %v\n%s", err, g.Output())
+			}
+		})
+	}
+}

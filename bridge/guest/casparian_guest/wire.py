@@ -330,7 +330,9 @@ class Connection:
             while not self._turn.acquire(timeout=RETRY_SECONDS):
                 self._output.drop()
             try:
-                if self._channel is channel:
+                # What the plugin's thread was told already ends here, too: a second time it
+                # would end the process in the middle of its last functions.
+                if self._channel is channel and not self._dismissed:
                     try:
                         self._broke(channel)
                     except HostGone:
