@@ -95,29 +95,28 @@ func readProcess(pid int, line []byte) (process, bool) {
 	if end < 0 {
 		return process{}, false
 	}
-	fields := bytes.Fields(stat[end+1:])
-	if len(fields) < 20 {
-		return process{}, false
+	entry := process{pid: pid}
+	field := 2 // what follows the command is the third
+	for text := range bytes.FieldsSeq(stat[end+1:]) {
+		field++
+		switch field {
+		case 3:
+			entry.ended = text[0] == 'Z' || text[0] == 'X'
+		case 4:
+			entry.parent, _ = strconv.Atoi(string(text))
+		case 5:
+			entry.group, _ = strconv.Atoi(string(text))
+		case 6:
+			entry.session, _ = strconv.Atoi(string(text))
+		case 22:
+			ticks, err := strconv.ParseUint(string(text), 10, 64)
+			// The kernel counts ticks since boot. Mixed with the boot's own id, a start
+			// time says nothing about a process of an earlier boot.
+			entry.start = ticks ^ bootID()
+			return entry, err == nil
+		}
 	}
-	number := func(i int) int {
-		n, _ := strconv.Atoi(string(fields[i]))
-		return n
-	}
-	ticks, err := strconv.ParseUint(string(fields[19]), 10, 64)
-	if err != nil {
-		return process{}, false
-	}
-	state := fields[0][0]
-	return process{
-		pid:     pid,
-		parent:  number(1),
-		group:   number(2),
-		session: number(3),
-		// The kernel counts ticks since boot. Mixed with the boot's own id, a start
-		// time says nothing about a process of an earlier boot.
-		start: ticks ^ bootID(),
-		ended: state == 'Z' || state == 'X',
-	}, true
+	return process{}, false
 }
 
 var bootID = sync.OnceValue(func() uint64 {

@@ -63,9 +63,11 @@ def _assume_environment(place, marker, environment):
 
 def _assume_randomness():
     random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and "numpy.random" in sys.modules:
+        # What seed() would draw, without its way through half of numpy: each page that is
+        # touched on it has to be copied for this process.
+        numpy.random.set_state(("MT19937", numpy.frombuffer(os.urandom(624 * 4), numpy.uint32), 624))
     # Names of temporary files depend on the process id already; their folder may
     # depend on the job's environment.
     tempfile = sys.modules.get("tempfile")
