@@ -29,7 +29,7 @@ func TestADiskThatFillsUp(t *testing.T) {
 				Arguments: []string{"--row-group-rows", "1000", "--compression", "none"}})
 			job := s.job(1, "frames", wish{"rows": 10_000, "chunk": 1_000})
 			ballast := filepath.Join(disk, "ballast")
-			fill(t, disk, ballast, room)
+			fill(t, ballast, room)
 			mark := s.sentinel.Mark()
 			s.sentinel.Submit(job)
 			s.site.Eventually("the worker says that there is no room, or needs no more", func() error {
@@ -86,14 +86,27 @@ func smallDisk(t *testing.T, size int) string {
 	return folder
 }
 
-// fill writes a file that leaves so many bytes of a disk.
-func fill(t *testing.T, disk, ballast string, room int64) {
+// fill writes a file that takes all of a disk, and then so many bytes less: somebody
+// else may write meanwhile.
+func fill(t *testing.T, ballast string, room int64) {
 	t.Helper()
-	var space syscall.Statfs_t
-	if err := syscall.Statfs(disk, &space); err != nil {
+	file, err := os.OpenFile(ballast, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(ballast, make([]byte, int64(space.Bavail)*space.Bsize-room), 0o600); err != nil {
+	defer file.Close()
+	size := int64(0)
+	for page := make([]byte, 4<<10); ; {
+		n, err := file.Write(page)
+		size += int64(n)
+		if errors.Is(err, syscall.ENOSPC) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := file.Truncate(size - room); err != nil {
 		t.Fatal(err)
 	}
 }

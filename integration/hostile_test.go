@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/casparian-flow/casparian-worker/integration/harness"
+	"github.com/casparian-flow/casparian-worker/integration/parts"
 	"github.com/casparian-flow/casparian-worker/protocol/link"
 )
 
@@ -203,6 +205,8 @@ func lonely(t *testing.T, endpoint string, flags ...string) (state, log string, 
 	}
 	t.Cleanup(func() {
 		_ = command.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(harness.Patience, func() { _ = command.Process.Kill() })
+		defer late.Stop()
 		if err := command.Wait(); err != nil {
 			content, _ := os.ReadFile(log)
 			t.Errorf("the worker ended with %v:\n%.4000s", err, content)
@@ -214,7 +218,9 @@ func lonely(t *testing.T, endpoint string, flags ...string) (state, log string, 
 // counted asks the worker for what it has counted.
 func counted(t *testing.T, state string) (reasons map[link.Kind]uint64, ok bool) {
 	t.Helper()
-	output, err := exec.Command(harness.Binary(t, true), "status", "--json", "--state-dir", state).Output()
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, harness.Binary(t, true), "status", "--json", "--state-dir", state).Output()
 	if err != nil {
 		return nil, false // it is still starting
 	}
@@ -235,12 +241,7 @@ func counted(t *testing.T, state string) (reasons map[link.Kind]uint64, ok bool)
 // the cap and 32 MB, and the reason is in the log and is counted.
 func TestHostilePeers(t *testing.T) {
 	t.Parallel()
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody.Close()
-	quiet := peakWhen(t, "tcp://"+nobody.Addr().String(), link.KindUnreachable)
+	quiet := peakWhen(t, "tcp://"+parts.HeldPort(t), link.KindUnreachable)
 	for _, peer := range hostilePeers {
 		t.Run(peer.name, func(t *testing.T) {
 			t.Parallel()

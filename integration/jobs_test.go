@@ -206,13 +206,12 @@ func TestJobsBeyondTheConcurrencyWait(t *testing.T) {
 		job.File = s.site.Input(fmt.Sprintf("waits-%d.json", id), `{"rows": 10, "chunk": 5}`)
 		s.sentinel.Submit(job)
 	}
-	s.sentinel.AskHeartbeat(s.worker.Identity)
-	s.sentinel.Await("a heartbeat that names job 1", 0, func(m harness.Message) bool {
-		if m.Op != "HEARTBEAT" {
-			return false
+	s.site.Eventually("a heartbeat names job 1", func() error { // and not the last one that was given
+		beat := s.heartbeat()
+		if beat.Status != "BUSY" || beat.CurrentJobID == nil || *beat.CurrentJobID != 1 {
+			return fmt.Errorf("it is %+v", beat)
 		}
-		beat := harness.Decode[harness.Heartbeat](t, m.Payload)
-		return beat.Status == "BUSY" && beat.CurrentJobID != nil && *beat.CurrentJobID == 1
+		return nil
 	})
 	if done := s.sentinel.Count(func(m harness.Message) bool { return m.Op == "CONCLUDE" }); done != 0 {
 		t.Errorf("%d jobs ended while the only place was taken", done)

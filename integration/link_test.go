@@ -212,7 +212,7 @@ func TestUnreadableDispatchOfARunningJobIsIgnored(t *testing.T) {
 // worker has to come by again.
 func TestRestartWhileTheSentinelIsBusy(t *testing.T) {
 	t.Parallel()
-	s := begin(t, "frames")
+	s := beginWith(t, false, harness.Options{Plugins: []string{"frames"}, Arguments: []string{"--heartbeat", "10s"}}) // its TTL is waited for
 	gate := harness.NewGate(t)
 	s.sentinel.Submit(s.job(1, "frames", wish{"rows": 100, "chunk": 50, "gate": gate, "gate_after": 1}))
 	gate.AwaitReached()

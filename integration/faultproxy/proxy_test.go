@@ -30,6 +30,9 @@ func ends(t *testing.T) (worker, sentinel net.Conn, s *Stream, p *Proxy) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { upstream.Close() })
+	if err := upstream.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	p, err = Listen(upstream.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -4,11 +4,13 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/url"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 )
@@ -53,7 +55,10 @@ func CheckFile(t testing.TB, c Comparison) int {
 // Python runs the real parts' interpreter to its end and gives its stdout.
 func Python(t testing.TB, stdin []byte, arguments ...string) []byte {
 	t.Helper()
-	command := exec.Command(parts.Python(t), append([]string{"-B"}, arguments...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, parts.Python(t), append([]string{"-B"}, arguments...)...)
+	command.WaitDelay = time.Second
 	command.Stdin = bytes.NewReader(stdin)
 	var problems bytes.Buffer
 	command.Stderr = &problems

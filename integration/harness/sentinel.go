@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -19,9 +18,9 @@ import (
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 )
 
-// Patience bounds every wait of a test. It is long: with the race detector on
-// two busy cores a cold guest alone takes seconds.
-const Patience = 90 * time.Second
+// Patience bounds every wait of a test. It is long: with the race detector on two busy
+// cores a cold guest alone takes seconds, and packages may have to be fetched.
+const Patience = 4 * time.Minute
 
 // Sentinel is a running double of the Python Sentinel.
 type Sentinel struct {
@@ -40,6 +39,7 @@ type Sentinel struct {
 	changed   chan struct{} // closed and replaced with every line read
 	ended     bool
 	tolerated bool
+	operated  bool
 	errors    bytes.Buffer // stderr, whole only after the process ended
 }
 
@@ -68,14 +68,17 @@ func StartSentinel(t testing.TB, burst bool) *Sentinel {
 // came anew, does not hold.
 func StartOperatedSentinel(t testing.TB) *Sentinel {
 	t.Helper()
-	return start(t, "--operator", "--books", filepath.Join(t.TempDir(), "books"))
+	s := start(t, "--operator", "--books", filepath.Join(t.TempDir(), "books"))
+	s.operated = true
+	return s
 }
 
 func start(t testing.TB, options ...string) *Sentinel {
 	t.Helper()
 	s := &Sentinel{
 		t: t, answers: map[int]answer{}, changed: make(chan struct{}),
-		arguments: append([]string{"-u", script(t, "sentinel", "double.py")}, options...),
+		// Its port is held, so that nobody has it while the double is closed or dead.
+		arguments: append([]string{"-u", script(t, "sentinel", "double.py"), "--bind", "tcp://" + parts.HeldPort(t)}, options...),
 	}
 	s.launch()
 	t.Cleanup(func() {
@@ -92,11 +95,11 @@ func start(t testing.TB, options ...string) *Sentinel {
 	return s
 }
 
-// launch starts the process and waits for its port.
-func (s *Sentinel) launch(more ...string) {
+// launch starts the process and waits until it listens.
+func (s *Sentinel) launch() {
 	s.t.Helper()
 	mark := s.Mark()
-	s.process = exec.Command(parts.Python(s.t), append(slices.Clone(s.arguments), more...)...)
+	s.process = exec.Command(parts.Python(s.t), s.arguments...)
 	s.process.Stderr = &s.errors
 	stdin, err := s.process.StdinPipe()
 	if err != nil {
@@ -134,7 +137,7 @@ func (s *Sentinel) Relaunch() {
 	s.mu.Lock()
 	s.ended = false
 	s.mu.Unlock()
-	s.launch("--bind", s.Endpoint)
+	s.launch()
 }
 
 // Signal sends a signal to the double.

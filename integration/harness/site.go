@@ -120,6 +120,10 @@ func (s *Site) Flags() []string {
 		"--output", s.Output, "--state-dir", s.State, "--venvs-dir", s.Venvs,
 		"--uv", parts.UV(s.t), "--lanes", fmt.Sprint(max(s.options.Lanes, 1)),
 		"--checkpoint-every", "0", // jobs of tests are short
+		"--guest-connect-timeout", Patience.String(), "--reattach", Patience.String(), // machines of tests are slow
+		// Three times the usual: a machine that stands still is no Sentinel that is gone,
+		// and a heartbeat is mostly the answer to a test that asks for one.
+		"--heartbeat", "30s",
 	}
 	if len(s.options.Plugins) > 0 {
 		flags = append(flags, "--plugins", strings.Join(s.options.Plugins, ","))

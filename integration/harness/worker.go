@@ -28,7 +28,9 @@ type Worker struct {
 	killed  bool
 }
 
-// Start starts a worker at the site and waits until the Sentinel knows it.
+// Start starts a worker at the site and waits until the Sentinel knows it. One that
+// comes after another has also heard from the Sentinel then: it does not take its
+// connection for one that reaches nobody, and make it anew in the middle of a test.
 //
 // At the test's end it is stopped with SIGTERM, must leave with status 0, and
 // must leave nothing behind: see [Site.CheckNothingLeft].
@@ -37,6 +39,11 @@ func (s *Site) Start() *Worker {
 	mark := s.sentinel.Mark()
 	w := s.Launch()
 	w.Identity = s.sentinel.await("IDENTIFY", mark, w.exited, func(m Message) bool { return m.Op == "IDENTIFY" }).Identity
+	if s.runs > 1 && !s.sentinel.operated { // to an operator an idle worker's answer means more
+		mark = s.sentinel.Mark()
+		s.sentinel.AskHeartbeat(w.Identity)
+		s.sentinel.await("HEARTBEAT", mark, w.exited, func(m Message) bool { return m.Op == "HEARTBEAT" && m.Identity == w.Identity })
+	}
 	return w
 }
 

@@ -118,7 +118,7 @@ func startLink(ctx context.Context, keys *keys, endpoint string) (*linked, error
 	case <-ctx.Done():
 		l.end()
 		return nil, ctx.Err()
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		l.end()
 		return nil, fmt.Errorf("not connected: %w", made.Status().LastError)
 	}

@@ -44,7 +44,7 @@ class Double:
         self.socket = self.context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         # A port that was closed a moment ago may be held a moment longer.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 self.socket.bind(self.endpoint)
