@@ -102,17 +102,6 @@ func (l *levels) settle() {
 	}
 }
 
-// fillShort writes first to v[0] and x to the rest of v[:n]. Stretches are mostly
-// short: up to eight levels are one word, with room for it in v.
-func fillShort(v []uint8, n int, first, x uint8) {
-	if n <= 8 {
-		binary.LittleEndian.PutUint64(v, uint64(x)*(^uint64(0)/0xff-1)|uint64(first))
-		return
-	}
-	v[0] = first
-	fill(v[1:n], x)
-}
-
 func fill(v []uint8, x uint8) {
 	for i := range v {
 		v[i] = x
@@ -243,7 +232,7 @@ func (l *levels) expand(limit int) error {
 	elements, empty := 0, 0
 	for _, s := range l.lists {
 		elements += s.n
-		empty += int(uint64(s.n-1) >> 63) // one for a length of zero, without a branch
+		empty += isEmpty(s)
 		if elements > limit {
 			return &tooManySlots{elements}
 		}
@@ -255,66 +244,118 @@ func (l *levels) expand(limit int) error {
 	l.rep++
 	// Eight levels are written at once, so there is room for seven too many.
 	reps := resize(l.spareReps, slots+7)
-	out := l.spareSpans[:0]
-	inner := l.rep
-	single := inner == 1 // no repetition levels so far: all zero
-	if l.allOpen && empty == 0 {
-		at := 0
-		for i, s := range l.lists {
-			outer := uint8(0)
-			if !single {
-				outer = l.reps[i]
-			}
-			fillShort(reps[at:], s.n, outer, inner)
-			at += s.n
-			out = appendSpan(out, s.start, s.n)
+	var defs []uint8
+	if !l.allOpen || empty > 0 {
+		defs = resize(l.spareDefs, slots+7)
+	}
+	at, lists := 0, l.lists
+	for i := 0; i < l.slots; {
+		n := l.openFrom(i)
+		if n == 0 { // a closed slot stays
+			reps[at], defs[at] = l.repAt(i), l.defs[i]
+			at++
+			i++
+			continue
 		}
-	} else {
-		defs := resize(l.spareDefs, slots+7)
-		at, list := 0, 0
-		var last span // grows, and goes to out when the next one does not adjoin
-		for i := range l.slots {
-			outer, d := uint8(0), uint8(openSlot)
-			if !single {
-				outer = l.reps[i]
-			}
-			if !l.allOpen {
-				d = l.defs[i]
-			}
-			if d != openSlot {
-				reps[at], defs[at] = outer, d
-				at++
-				continue
-			}
-			s := l.lists[list]
-			list++
-			// Lists are as often empty as not, so nothing here asks which they are.
-			// What is written too much is written over by the slots that follow.
-			first, taken := uint8(openSlot), s.n
-			if s.n == 0 {
-				first, taken = l.def, 1
-			}
-			fillShort(reps[at:], taken, outer, inner)
-			fillShort(defs[at:], taken, first, openSlot)
-			at += taken
-			if last.start+last.n == s.start {
-				last.n += s.n
-				continue
-			}
-			if last.n > 0 {
-				out = append(out, last)
-			}
-			last = s
+		var outer []uint8
+		if l.rep > 1 {
+			outer = l.reps[i : i+n]
 		}
-		if last.n > 0 {
-			out = append(out, last)
+		if defs != nil {
+			listDefs(defs[at:], lists[:n], l.def)
 		}
+		at += listReps(reps[at:], lists[:n], outer, l.rep)
+		lists = lists[n:]
+		i += n
+	}
+	out := joinSpans(l.spareSpans[:0], l.lists)
+	l.allOpen = defs == nil
+	if defs != nil {
 		l.defs, l.spareDefs = defs[:slots], l.defs
-		l.allOpen = false
 	}
 	l.reps, l.spareReps = reps[:slots], l.reps
 	l.spans, l.spareSpans = out, l.spans
 	l.slots, l.open = slots, elements
 	l.def++
 	return nil
+}
+
+// openFrom is how many slots behind one another are open from slot i on.
+func (l *levels) openFrom(i int) int {
+	if l.allOpen {
+		return l.slots - i
+	}
+	n := 0
+	for _, d := range l.defs[i:] {
+		if d != openSlot {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// repAt is the repetition level of slot i in front of the node that is passed.
+func (l *levels) repAt(i int) uint8 {
+	if l.rep == 1 {
+		return 0
+	}
+	return l.reps[i]
+}
+
+// listReps writes the repetition levels of lists: that of each list (in outer;
+// nil: zero), and inner for its other elements. It gives their number. Lists are
+// as often empty as not, so nothing here asks which they are. What is written
+// too much is written over by the next.
+func listReps(reps []uint8, lists []span, outer []uint8, inner uint8) int {
+	others := uint64(inner) * (^uint64(0)/0xff - 1)
+	at := 0
+	for i, s := range lists {
+		word := others
+		if outer != nil {
+			word |= uint64(outer[i])
+		}
+		binary.LittleEndian.PutUint64(reps[at:], word)
+		if s.n > 8 {
+			fill(reps[at+8:at+s.n], inner)
+		}
+		at += s.n + isEmpty(s)
+	}
+	return at
+}
+
+// listDefs writes the definition levels of lists: empty for one without
+// elements, openSlot for all elements.
+func listDefs(defs []uint8, lists []span, empty uint8) {
+	at := 0
+	for _, s := range lists {
+		closed := isEmpty(s)
+		binary.LittleEndian.PutUint64(defs[at:], ^(uint64(closed) * uint64(^empty)))
+		if s.n > 8 {
+			fill(defs[at+8:at+s.n], openSlot)
+		}
+		at += s.n + closed
+	}
+}
+
+// isEmpty is one for a list without elements, zero for others.
+func isEmpty(s span) int { return int(uint64(s.n-1) >> 63) }
+
+// joinSpans appends the positions of lists to spans, joining what is adjacent.
+func joinSpans(spans, lists []span) []span {
+	var last span // grows, and goes to spans when the next one does not adjoin
+	for _, s := range lists {
+		if last.start+last.n == s.start {
+			last.n += s.n
+			continue
+		}
+		if last.n > 0 {
+			spans = append(spans, last)
+		}
+		last = s
+	}
+	if last.n > 0 {
+		spans = append(spans, last)
+	}
+	return spans
 }

@@ -2,6 +2,7 @@ package rowgroup
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -246,18 +247,16 @@ func (l *levels) readLists(s step, data, child arrow.ArrayData) error {
 
 func listsFromOffsets[O int32 | int64](lists []span, offsets []O, sp span, n int) ([]span, bool) {
 	offsets = offsets[sp.start : sp.start+sp.n+1]
+	at := len(lists)
+	lists = slices.Grow(lists, sp.n)[:at+sp.n]
 	start := offsets[0]
-	if start < 0 {
-		return lists, false
-	}
-	for _, end := range offsets[1:] {
-		if end < start || int64(end) > int64(n) {
-			return lists, false
-		}
-		lists = append(lists, span{int(start), int(end - start)})
+	bad := start // negative as soon as an offset or a length is
+	for i, end := range offsets[1:] {
+		bad |= end | (end - start)
+		lists[at+i] = span{int(start), int(end - start)}
 		start = end
 	}
-	return lists, true
+	return lists, bad >= 0 && int64(start) <= int64(n)
 }
 
 func listsFromViews[O int32 | int64](lists []span, offsets, sizes []O, sp span, n int) ([]span, bool) {
