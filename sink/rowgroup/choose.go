@@ -244,25 +244,32 @@ func (c *column) deltaStringsPay(w *workspace, s *byteSlices) bool {
 	return c.codec != None && incremental > (1-codecGain)*raw && raw < straight
 }
 
-// codecPays tries the codec on the middle of a page's body. A large dictionary
-// page is a part of the chunk, so it has its say.
-func (c *column) codecPays(w *workspace, body, dictionary []byte) (bool, error) {
+// chooseCodecUse tries the codec on the middle of a page's body. A large
+// dictionary page is a part of the chunk, so it has its say.
+func (c *column) chooseCodecUse(w *workspace, body, dictionary []byte) (codecUse, error) {
 	const stretch = 64 << 10
 	sample := middle(body, stretch)
 	out, err := w.codec.compress(w.trialOut, sample)
 	if err != nil {
-		return false, err
+		return notTried, err
 	}
 	w.trialOut = out
+	use := withCodec
+	if len(body) >= turnsLeast && w.codec.hasTurns() && nearlyAllCopies(out) {
+		use = withTurns
+	}
 	before, after := float64(len(sample)), float64(len(out))
 	if len(dictionary) > stretch/2 {
 		part := dictionary[:min(len(dictionary), stretch)]
 		if w.trialOut, err = w.codec.compress(w.trialOut, part); err != nil {
-			return false, err
+			return notTried, err
 		}
 		weight := float64(len(dictionary)) * float64(len(sample)) / float64(len(body))
 		before += weight
 		after += weight * float64(len(w.trialOut)) / float64(len(part))
 	}
-	return after <= (1-codecGain)*before, nil
+	if after > (1-codecGain)*before {
+		return withoutCodec, nil
+	}
+	return use, nil
 }

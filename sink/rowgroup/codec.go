@@ -70,6 +70,7 @@ type compressor struct {
 	gzip  *gzip.Writer
 	lz4   *lz4.Compressor
 	lz4hc *lz4.CompressorHC
+	turns *snappyTurns
 	sink  bytes.Buffer
 }
 
@@ -154,11 +155,15 @@ func (c *compressor) snappy(dst, src []byte) []byte {
 	return s2.EncodeSnappy(dst[:cap(dst)], src)
 }
 
+// hasTurns tells whether the second encoder of Snappy may be used.
+func (c *compressor) hasTurns() bool { return c.kind == Snappy && c.level < 2 }
+
 // snappySegments gives the compressed form of what the segments are behind one
 // another, without putting them there. A Snappy block is the length of the
 // whole and then elements, none of which knows where the block began: blocks
-// without their lengths may follow one another.
-func (c *compressor) snappySegments(dst []byte, segments [][]byte) ([]byte, error) {
+// without their lengths may follow one another. With turns the second encoder
+// takes the segments that are large enough.
+func (c *compressor) snappySegments(dst []byte, segments [][]byte, turns bool) ([]byte, error) {
 	total, room := 0, binary.MaxVarintLen64
 	for _, s := range segments {
 		n := s2.MaxEncodedLen(len(s))
@@ -166,7 +171,7 @@ func (c *compressor) snappySegments(dst []byte, segments [][]byte) ([]byte, erro
 			return nil, fmt.Errorf("a page of %d bytes is too long for snappy", len(s))
 		}
 		total += len(s)
-		room += n
+		room += max(n, turnsRoom(len(s)))
 	}
 	dst = resize(dst, room)
 	var length [binary.MaxVarintLen64]byte
@@ -181,7 +186,15 @@ func (c *compressor) snappySegments(dst []byte, segments [][]byte) ([]byte, erro
 		n := binary.PutUvarint(length[:], uint64(len(s)))
 		at := end - n
 		copy(length[:n], dst[at:end])
-		block := c.snappy(dst[at:at:at+s2.MaxEncodedLen(len(s))], s)
+		var block []byte
+		if turns && len(s) >= turnsLeast {
+			if c.turns == nil {
+				c.turns = new(snappyTurns)
+			}
+			block = c.turns.encode(dst[at:], s)
+		} else {
+			block = c.snappy(dst[at:at:at+s2.MaxEncodedLen(len(s))], s)
+		}
 		copy(dst[at:end], length[:n])
 		end = at + len(block)
 	}

@@ -32,7 +32,7 @@ func TestSnappySegmentsReadAsOneBlock(t *testing.T) {
 		for _, level := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s, level %d", name, level), func(t *testing.T) {
 				c := compressor{kind: Snappy, level: level}
-				block, err := c.snappySegments(nil, segments)
+				block, err := c.snappySegments(nil, segments, false)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -33,7 +33,7 @@ type column struct {
 	// The chunk of the present row group.
 	store      pageStore
 	mode       encoding // of pages to come
-	compress   choice
+	codecUse   codecUse
 	pages      []pageEntry
 	boundBytes []byte // what the bounds in pages point into
 	pageCounts [encodingCount]int32
@@ -49,21 +49,22 @@ type column struct {
 	sorted     sortWatch
 }
 
-// choice is a decision that may still be open.
-type choice uint8
+// codecUse is what the codec is to do with the pages of a chunk.
+type codecUse uint8
 
 const (
-	open choice = iota
-	yes
-	no
+	notTried codecUse = iota
+	withoutCodec
+	withCodec
+	withTurns // Snappy's second encoder takes the large ones
 )
 
 // begin makes the column ready for another row group.
 func (c *column) begin() {
 	c.store.reset()
-	c.mode, c.compress = undecided, open
+	c.mode, c.codecUse = undecided, notTried
 	if c.codec == None {
-		c.compress = no
+		c.codecUse = withoutCodec
 	}
 	c.pages, c.boundBytes = c.pages[:0], c.boundBytes[:0]
 	clear(c.pageCounts[:])
@@ -263,7 +264,7 @@ func (c *column) encode(w *workspace, p *pageContent) error {
 		c.bloom.addValues(c.leaf, v)
 	}
 
-	if c.compress == open {
+	if c.codecUse == notTried {
 		// A page of a few bytes says nothing. It is compressed as it is, which
 		// binds the chunk to the codec.
 		const telling = 512
@@ -272,18 +273,15 @@ func (c *column) encode(w *workspace, p *pageContent) error {
 			body = w.join(w.segments)
 			w.segments = append(w.segments[:0], body)
 		}
-		c.compress = yes
+		c.codecUse = withCodec
 		if len(body) >= telling {
-			pays, err := c.codecPays(w, body, c.dictionaryPlain())
-			if err != nil {
+			var err error
+			if c.codecUse, err = c.chooseCodecUse(w, body, c.dictionaryPlain()); err != nil {
 				return err
-			}
-			if !pays {
-				c.compress = no
 			}
 		}
 	}
-	body, raw, size, err := w.body(w.segments, c.compress == yes)
+	body, raw, size, err := w.body(w.segments, c.codecUse)
 	if err != nil {
 		if big, ok := err.(*tooLarge); ok {
 			return &ValueError{Column: c.name, Reason: big.Error()}

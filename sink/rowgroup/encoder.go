@@ -379,11 +379,11 @@ func (c *column) finish(w *workspace, out *counted, ch *chunk) error {
 		encodings:  []encoding{rle},
 		pages:      make([]pageLocation, len(c.pages)),
 	}
-	if c.compress == yes {
+	if c.codecUse != withoutCodec {
 		ch.codec = c.codec.codecNumber()
 	}
 	if n := c.dictionaryLen(); n > 0 {
-		body, raw, size, err := w.body([][]byte{c.dictionaryPlain()}, c.compress == yes)
+		body, raw, size, err := w.body([][]byte{c.dictionaryPlain()}, c.codecUse)
 		if err != nil {
 			return err
 		}

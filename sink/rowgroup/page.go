@@ -92,21 +92,21 @@ func (e *tooLarge) Error() string { return fmt.Sprintf("a page of %d bytes is to
 
 // body gives the page's body as it is written, from the segments of the
 // uncompressed one.
-func (w *workspace) body(segments [][]byte, compress bool) (written [][]byte, raw, size int, err error) {
+func (w *workspace) body(segments [][]byte, use codecUse) (written [][]byte, raw, size int, err error) {
 	for _, s := range segments {
 		raw += len(s)
 	}
 	if raw > math.MaxInt32 {
 		return nil, 0, 0, &tooLarge{raw}
 	}
-	if !compress {
+	if use == withoutCodec {
 		return segments, raw, raw, nil
 	}
 	switch {
+	case w.codec.kind == Snappy:
+		w.compressed, err = w.codec.snappySegments(w.compressed, segments, use == withTurns)
 	case len(segments) == 1:
 		w.compressed, err = w.codec.compress(w.compressed, segments[0])
-	case w.codec.kind == Snappy:
-		w.compressed, err = w.codec.snappySegments(w.compressed, segments)
 	default:
 		w.compressed, err = w.codec.compress(w.compressed, w.join(segments))
 	}

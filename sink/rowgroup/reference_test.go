@@ -182,3 +182,50 @@ func shred(a arrow.Array, i int, steps []step, rep, def, depth int) []slot {
 	}
 	return []slot{{rep, def, a.ValueStr(i)}}
 }
+
+// readSnappy reads a Snappy block.
+func readSnappy(b []byte) ([]byte, error) {
+	size, k := binary.Uvarint(b)
+	if k <= 0 {
+		return nil, errShort
+	}
+	b = b[k:]
+	var out []byte
+	for len(b) > 0 {
+		tag := int(b[0])
+		wide := [4]int{max(tag>>2-59, 0), 1, 2, 4}[tag&3] // bytes of a long literal's length, or of an offset
+		if len(b) < 1+wide {
+			return nil, errShort
+		}
+		extra := 0
+		for i := range wide {
+			extra |= int(b[1+i]) << (8 * i)
+		}
+		b = b[1+wide:]
+		if tag&3 == 0 {
+			n := tag>>2 + 1
+			if wide > 0 {
+				n = extra + 1
+			}
+			if len(b) < n {
+				return nil, errShort
+			}
+			out, b = append(out, b[:n]...), b[n:]
+			continue
+		}
+		n, offset := tag>>2+1, extra
+		if tag&3 == 1 {
+			n, offset = tag>>2&7+4, tag>>5<<8|extra
+		}
+		if offset == 0 || offset > len(out) {
+			return nil, errors.New("a copy from before the block")
+		}
+		for range n {
+			out = append(out, out[len(out)-offset])
+		}
+	}
+	if uint64(len(out)) != size {
+		return nil, errors.New("the block's length is wrong")
+	}
+	return out, nil
+}
