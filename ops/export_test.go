@@ -2,12 +2,14 @@ package ops
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/casparian-flow/casparian-worker/integration/parts"
 	"github.com/casparian-flow/casparian-worker/journal"
@@ -66,7 +68,9 @@ rows = con.execute("select seq, job, generation, attempt, kind, version, event, 
 failed = con.execute("select count(*) from '%s' where event->>'$.receipt.status' = 'FAILED'" % sys.argv[1]).fetchone()[0]
 json.dump({"failed": failed, "rows": rows}, sys.stdout)
 `
-	command := exec.CommandContext(t.Context(), python, "-c", query, table)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, python, "-c", query, table)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {

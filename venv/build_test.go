@@ -68,7 +68,9 @@ func TestLockedPackagesCanBeImported(t *testing.T) {
 func TestScriptsWorkAfterTheRename(t *testing.T) {
 	store := open(t)
 	environment := build(t, store, lockOf(t, "six", "tabulate"))
-	script := exec.Command(filepath.Join(filepath.Dir(environment.Interpreter), "tabulate"))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	script := exec.CommandContext(ctx, filepath.Join(filepath.Dir(environment.Interpreter), "tabulate"))
 	script.Stdin = strings.NewReader("grain mass\n")
 	printed, err := script.CombinedOutput()
 	if err != nil || !strings.Contains(string(printed), "grain  mass") {

@@ -1,11 +1,13 @@
 package crashpoint
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // With this variable the test binary is a process that a drill wants dead.
@@ -30,7 +32,9 @@ func TestMain(m *testing.M) {
 func process(t *testing.T, script string) (points []string, stderr, status string) {
 	t.Helper()
 	trace := filepath.Join(t.TempDir(), "trace")
-	command := exec.Command(os.Args[0])
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, os.Args[0])
 	command.Env = append(os.Environ(), victim+"=1", Variable+"="+strings.ReplaceAll(script, "TRACE", filepath.ToSlash(trace)))
 	var problems strings.Builder
 	command.Stderr = &problems

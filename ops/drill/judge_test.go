@@ -3,6 +3,7 @@
 package drill
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -67,7 +68,9 @@ func write(t *testing.T, path, columns string) {
 		return
 	}
 	script := "import sys, pyarrow as pa, pyarrow.parquet as pq\nnan = float('nan')\npq.write_table(pa.table(" + columns + "), sys.argv[1])"
-	if out, err := exec.Command(parts.Python(t), "-c", script, path).CombinedOutput(); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, parts.Python(t), "-c", script, path).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	content, err := os.ReadFile(path)

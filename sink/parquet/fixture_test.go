@@ -3,6 +3,7 @@ package parquet
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"io/fs"
@@ -203,7 +204,9 @@ func wantFiles(t *testing.T, d *Driver, want ...string) {
 // python runs a script of testdata and gives what it printed.
 func python(t *testing.T, stdin []byte, script string, args ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), parts.Python(t), append([]string{filepath.Join("testdata", script)}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, parts.Python(t), append([]string{filepath.Join("testdata", script)}, args...)...)
 	command.Stdin = bytes.NewReader(stdin)
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out

@@ -2,6 +2,7 @@ package rowgroup
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -22,7 +24,13 @@ import (
 // python runs a script of testdata and gives what it printed.
 func python(t *testing.T, script string, args ...string) (string, error) {
 	t.Helper()
-	out, err := exec.Command(parts.Python(t), append([]string{filepath.Join("testdata", script)}, args...)...).CombinedOutput()
+	ctx := t.Context()
+	if end, ok := t.Deadline(); ok { // a script that hangs fails its test, and not all of them
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-time.Minute))
+		defer cancel()
+	}
+	out, err := exec.CommandContext(ctx, parts.Python(t), append([]string{filepath.Join("testdata", script)}, args...)...).CombinedOutput()
 	return string(out), err
 }
 
