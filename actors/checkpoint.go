@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/casparian-flow/casparian-worker/bridge"
 	"github.com/casparian-flow/casparian-worker/journal"
 )
 
@@ -17,8 +18,19 @@ const checkpointBytes = 256 << 20
 // group of a fast guest. What becomes complete meanwhile is part of the next one. A
 // job that ends before anything is complete, or before it is time, has none.
 func (s *staging) checkpoint(ctx context.Context) error {
-	if s.syncing != nil || s.awaited != nil || !s.isTime() {
+	if s.syncing != nil || s.awaited != nil || !s.cut && !s.isTime() {
 		return nil
+	}
+	if s.cut {
+		s.cut = false
+		for _, out := range s.outputs {
+			if out.writer == nil {
+				continue
+			}
+			if err := out.writer.Cut(ctx); err != nil {
+				return fmt.Errorf("checkpoint of the sink of topic %q: %w", out.target.Topic, err)
+			}
+		}
 	}
 	var syncs []func() error
 	reached := journal.Checkpoint{Batches: s.batches, Digest: s.digest.String()}
@@ -72,6 +84,26 @@ func (s *staging) isTime() bool {
 		s.alarm = time.After(wait)
 	}
 	return false
+}
+
+// listen sets the clock for when a guest that gave much in its first seconds has fallen
+// silent. It has let go of what it gave, and may compute for hours now: what is still
+// open of its rows becomes durable before it has enough for a row group. Later a guest
+// keeps its batches itself.
+func (s *staging) listen(bytes int64) {
+	if s.began.IsZero() {
+		s.began = time.Now()
+		if s.a.left != nil {
+			s.began = s.a.left.Started
+		}
+	}
+	s.given += bytes
+	s.silent = nil
+	// Half as much, since a batch takes the guest more than its bytes; twice the time,
+	// since batches wait on their way.
+	if (s.given >= bridge.KeepLittle/2 || s.a.left != nil) && time.Since(s.began) < 2*bridge.KeepLate {
+		s.silent = time.After(s.every)
+	}
 }
 
 // settle waits for the checkpoint under way.

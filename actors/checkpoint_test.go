@@ -3,6 +3,8 @@ package actors
 import (
 	"testing"
 	"time"
+
+	"github.com/casparian-flow/casparian-worker/bridge"
 )
 
 // A fast guest's row groups are not made durable one by one: the next checkpoint
@@ -37,4 +39,24 @@ func TestACheckpointComesWhenTheGuestIsSilent(t *testing.T) {
 		t.Errorf("%d outputs are durable, want 2", len(c.Outputs))
 	}
 	r.succeed()
+}
+
+// What a quick guest let go of becomes durable once it is silent, also when it is not
+// enough for a row group: the guest can be gone on with then.
+func TestAllIsDurableWhenAQuickGuestIsSilent(t *testing.T) {
+	d := newDesktop(t, twoSinks...)
+	d.writer.every = 100 * time.Millisecond
+	r := d.begin()
+	r.give(batchNumber(0, ""))
+	much := batchNumber(1, "")
+	much.Bytes = bridge.KeepLittle
+	r.give(much)
+	r.awaitWhole()
+	if behind := r.job().Behind(); behind.Batches != 2 {
+		t.Errorf("the guest can be gone on with behind batch %d, want 2", behind.Batches)
+	}
+	r.giveAll(2, 20)
+	numbers := r.succeed()
+	wantNumbers(t, "even", numbers["even"], expected("even", 20))
+	wantNumbers(t, "odd", numbers["odd"], expected("odd", 20))
 }

@@ -49,6 +49,11 @@ type staging struct {
 	last    time.Time        // when a checkpoint began, or the attempt
 	unsaved int64            // bytes from the guest since then
 	alarm   <-chan time.Time // when it is time for another; nil when nobody asked
+
+	began  time.Time        // when the first batch was taken, or a guest that is gone on with began
+	given  int64            // bytes from the guest
+	silent <-chan time.Time // when a guest that may have let go of its batches is silent; nil: it is not such a one
+	cut    bool             // the next checkpoint is to cover every batch
 }
 
 // stagedOutput is one target; writer is nil until its first row.
@@ -106,6 +111,11 @@ func (s *staging) takeAll(ctx context.Context) error {
 			if err := s.checkpoint(ctx); err != nil {
 				return err
 			}
+		case <-s.silent:
+			s.silent, s.cut = nil, true
+			if err := s.checkpoint(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return errStopping
 		}
@@ -133,6 +143,7 @@ func (s *staging) take(ctx context.Context, item fed) error {
 	s.digest = s.digest.Then(item.sum)
 	s.toldDurable = item.durable
 	s.passed()
+	s.listen(item.batch.Bytes)
 	s.a.progress.Rows.Add(item.batch.Record.NumRows())
 	s.a.progress.Bytes.Add(item.batch.Bytes)
 	s.a.progress.Batches.Add(1)

@@ -218,12 +218,15 @@ func (g *Guest) converseVersion2(l *link, hello helloFrame) error {
 
 // keepMemory and keepDisk bound what a guest keeps of batches that are not durable, in
 // bytes. Beyond them it lets all go, and can only be gone on with behind a later
-// checkpoint. It uses the disk once it has run for keepLate: until then to run again
-// takes no longer, and writing everything twice would slow down who is quick.
+// checkpoint. It has all of the memory, and the disk, once it has run for KeepLate: until
+// then to run again takes no longer, and writing everything twice would slow down who is
+// quick. The memory grows to that from KeepLittle. What a guest lets go of meanwhile has to
+// be made durable before it computes for long.
 const (
 	keepMemory = 64 << 20
 	keepDisk   = 1 << 30
-	keepLate   = 10 * time.Second
+	KeepLate   = 10 * time.Second
+	KeepLittle = 8 << 20
 )
 
 // jobTime bounds the wait for a guest that does not read its job.
@@ -236,7 +239,7 @@ func (g *Guest) sendJob(l *link) error {
 		Path: []byte(g.spec.FilePath), Plugin: g.spec.Plugin, Topics: g.spec.Topics,
 		Window: limits.Window, SliceRows: limits.SliceRows, SliceBytes: limits.SliceBytes,
 		FrameBytes: limits.Frame, Learn: g.host.learned != nil,
-		Patience: g.host.patience.Milliseconds(), KeepMemory: keepMemory, KeepDisk: keepDisk, KeepLate: g.host.keepLate.Milliseconds(), Folder: []byte(g.host.dir),
+		Patience: g.host.patience.Milliseconds(), KeepMemory: keepMemory, KeepDisk: keepDisk, KeepLate: g.host.keepLate.Milliseconds(), KeepLittle: KeepLittle, Folder: []byte(g.host.dir),
 	}
 	if job.Topics == nil {
 		job.Topics = []string{}

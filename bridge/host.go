@@ -131,7 +131,7 @@ func NewHost(o Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		limits: limits, dir: dir, logger: o.Logger, custom: o.Shim != "", keepLate: keepLate,
+		limits: limits, dir: dir, logger: o.Logger, custom: o.Shim != "", keepLate: KeepLate,
 		guests: make(map[*Guest]struct{}),
 	}
 	if canOutlive && !h.custom {

@@ -90,9 +90,11 @@ type (
 		Patience   int64 `json:"patience_ms"`
 		KeepMemory int64 `json:"keep_memory"`
 		KeepDisk   int64 `json:"keep_disk"`
-		// KeepLate is how long a guest keeps no more than fits into memory.
-		KeepLate int64  `json:"keep_late_ms"`
-		Folder   []byte `json:"folder"` // of what is kept on the disk
+		// KeepLate is how long a guest keeps no more than fits into memory, of which it has
+		// KeepLittle bytes at first.
+		KeepLate   int64  `json:"keep_late_ms"`
+		KeepLittle int64  `json:"keep_little"`
+		Folder     []byte `json:"folder"` // of what is kept on the disk
 	}
 )
 

@@ -95,6 +95,10 @@ type Writer interface {
 	// of their own size. It gives nil when that is no further than the last time.
 	Checkpoint(ctx context.Context) (*Checkpoint, error)
 
+	// Cut completes the piece that is open, so that the next Checkpoint covers every row
+	// taken. Where the sink has a reason against that it does nothing.
+	Cut(ctx context.Context) error
+
 	// Seal completes the staged output and makes it durable. After it nothing can
 	// be written. No rows give an empty token: then there is nothing to commit.
 	Seal(ctx context.Context) (Token, error)

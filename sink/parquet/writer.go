@@ -347,6 +347,17 @@ func (w *writer) Checkpoint(ctx context.Context) (checkpoint *sink.Checkpoint, e
 	return checkpoint, err
 }
 
+// Cut ends the open row group early: see [sink.Writer]. While a later batch may widen a
+// type it stays open.
+func (w *writer) Cut(ctx context.Context) error {
+	return w.guarded(ctx, func() error {
+		if w.settled == nil {
+			return nil
+		}
+		return w.closeGroup()
+	})
+}
+
 // Seal completes the file: see [sink.Writer]. Sealing twice gives the same token.
 func (w *writer) Seal(ctx context.Context) (sink.Token, error) {
 	if w.sealed {

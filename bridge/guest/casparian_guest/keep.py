@@ -13,12 +13,13 @@ class Keep:
     limit. When both are full all that was sent is let go of, and with it the way to
     another host until the host calls later batches durable.
 
-    A guest that fills its memory within its first seconds keeps nothing more until these
-    are over: to run again takes no longer, and to copy each batch would."""
+    For its first seconds, early, a guest has little memory, which grows to all of it. One
+    that fills it keeps nothing more until they are over: to run again takes no longer,
+    and to copy each batch would. The host makes durable what it let go of."""
 
-    def __init__(self, memory=0, disk=0, folder=None, early=math.inf):
+    def __init__(self, memory=0, disk=0, folder=None, early=math.inf, little=0):
         self._memory, self._disk, self._folder = memory, disk, folder
-        self._late = time.monotonic() + early
+        self._began, self._early, self._little = time.monotonic(), early, little
         self._passing = False  # batches are let go of as soon as they are sent
         self._batches = {}  # serial: (topic id, bytes, or offset and length in the file)
         self._lent = 0  # serial of the batch whose bytes are the sender's
@@ -31,9 +32,13 @@ class Keep:
         """Take the next batch, whose bytes are the sender's until give_back. Those up to
         sent may be let go of for it."""
         cost = len(stream) + OVERHEAD
-        early = time.monotonic() < self._late
+        age = time.monotonic() - self._began
+        early = age < self._early
         self._passing = self._passing and early
-        if not self._passing and self._in_memory + cost > self._memory:
+        memory = self._memory
+        if early:
+            memory = self._little + (memory - self._little) * age / self._early
+        if not self._passing and self._in_memory + cost > memory:
             if not early:
                 place = self._spill(stream)
                 if place is not None:

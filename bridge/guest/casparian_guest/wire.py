@@ -315,7 +315,8 @@ class Connection:
     def _be_patient(self, fields):
         self._patience = fields["patience_ms"] / 1000
         self._kept = keep.Keep(fields["keep_memory"], fields["keep_disk"],
-                               os.fsdecode(base64.b64decode(fields["folder"])), fields["keep_late_ms"] / 1000)
+                               os.fsdecode(base64.b64decode(fields["folder"])), fields["keep_late_ms"] / 1000,
+                               fields["keep_little"])
         self._output = orphan.Output()
         self._marker = os.environ.get("CASPARIAN_GUEST", "")
         _thread.start_new_thread(self._watch, ())  # nothing that the plugin would count
