@@ -6,7 +6,7 @@ SHELL := bash
 GO      ?= go
 FUZZTIME ?= 30s
 # What one fuzzing run, one test run and one benchmark may take at most.
-TEST_TIMEOUT ?= 15m
+TEST_TIMEOUT ?= 25m
 
 MODULE  := github.com/casparian-flow/casparian-worker
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
