@@ -191,3 +191,18 @@ func mustContain(t testing.TB, text string, wanted ...string) {
 		}
 	}
 }
+
+// eventually waits for a condition that nothing signals.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(patience)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

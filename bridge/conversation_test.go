@@ -239,18 +239,3 @@ class Handler:
 		t.Errorf("%d more rows, %v", o.total(), o.err)
 	}
 }
-
-// eventually waits for a condition that nothing signals.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(patience)
-	for !condition() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}

@@ -207,24 +207,3 @@ func TestWhoTakesTurns(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkSnappy(b *testing.B) {
-	_, batches := textTable()
-	for k, name := range []string{"sentences", "paths"} {
-		src := batches[0].Column(k).Data().Buffers()[2].Bytes()[:1<<20]
-		dst := make([]byte, turnsRoom(len(src)))
-		b.Run(name+"/usual", func(b *testing.B) {
-			b.SetBytes(int64(len(src)))
-			for b.Loop() {
-				s2.EncodeSnappy(dst, src)
-			}
-		})
-		b.Run(name+"/turns", func(b *testing.B) {
-			var t snappyTurns
-			b.SetBytes(int64(len(src)))
-			for b.Loop() {
-				t.encode(dst, src)
-			}
-		})
-	}
-}
