@@ -410,7 +410,7 @@ func TestAGuestThatCouldOutliveItsWorkerEndsInItsOwnTime(t *testing.T) {
 	const atTheEnd = `
 import atexit, os, time
 def last():
-    time.sleep(1.5)
+    time.sleep(1.5)  # stands for work, longer than the thread that watches waits at a time
     open("last", "w").close()
 class Handler:
     def consume(self, event):

@@ -231,7 +231,8 @@ func TestJudgeFindsAndEndsAProcessLeftOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { left.Process.Kill() })
-	// Start returns a moment before the process has the environment to be found by.
+	// Start returns a moment before the process has the environment to be found by, and
+	// the kernel tells nobody when it has.
 	for deadline := time.Now().Add(time.Minute); len(s.processes()) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it is not found")

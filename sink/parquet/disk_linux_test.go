@@ -19,7 +19,7 @@ func smallDisk(t *testing.T, bytes int) string {
 	must(t, err)
 	t.Cleanup(func() {
 		err := syscall.Unmount(folder, 0)
-		// The readers' process may be about to let go of a file.
+		// The readers' process may be about to let go of a file; nothing tells when it has.
 		for deadline := time.Now().Add(time.Minute); errors.Is(err, syscall.EBUSY) && time.Now().Before(deadline); {
 			time.Sleep(10 * time.Millisecond)
 			err = syscall.Unmount(folder, 0)

@@ -71,7 +71,7 @@ def await_gone(router, identity):
     try:
         while True:
             router.send_multipart([identity.encode("utf-8"), b""])
-            time.sleep(0.001)
+            time.sleep(0.001)  # libzmq tells nobody when an identity becomes free
     except zmq.ZMQError as error:
         if error.errno != zmq.EHOSTUNREACH:
             raise
