@@ -36,10 +36,19 @@ func (p *framePool) take(length int) []byte {
 			return buf[:length]
 		}
 	}
-	// Frames of one job differ a little in length: round up, or none would fit
-	// the next.
-	const step = 256 << 10
-	return make([]byte, length, (length+step-1)/step*step)
+	return make([]byte, length, roundedUp(length))
+}
+
+// roundedUp gives the capacity of a new buffer. Frames of one job differ a little in
+// length, and none would fit the next without some room; the frame of a small job is
+// its only one.
+func roundedUp(length int) int {
+	const least, most = 4 << 10, 256 << 10
+	step := least
+	for step < most && step < length {
+		step *= 2
+	}
+	return (length + step - 1) / step * step
 }
 
 // Free takes a buffer back.

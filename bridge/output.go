@@ -12,17 +12,21 @@ import (
 // in the order in which they arrived: both are one pipe.
 type outputTail struct {
 	mu      sync.Mutex
-	ring    []byte
-	next    int   // where the next byte goes
-	written int64 // all bytes ever
+	size    int
+	ring    []byte // of size bytes; nil until something was printed
+	next    int    // where the next byte goes
+	written int64  // all bytes ever
 }
 
-func newOutputTail(size int) *outputTail { return &outputTail{ring: make([]byte, size)} }
+func newOutputTail(size int) *outputTail { return &outputTail{size: size} }
 
 // Write never fails: what does not fit pushes out the oldest bytes.
 func (o *outputTail) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.ring == nil && len(p) > 0 {
+		o.ring = make([]byte, o.size)
+	}
 	o.written += int64(len(p))
 	kept := p
 	if len(kept) > len(o.ring) {
@@ -55,12 +59,15 @@ func (o *outputTail) String() string {
 // drain empties the pipe until its last writer is gone or the pipe is closed.
 // A guest that prints must never wait for its host.
 func (o *outputTail) drain(pipe io.Reader) {
-	chunk := make([]byte, 64<<10)
+	chunk := make([]byte, 512) // most guests print nothing
 	for {
 		n, err := pipe.Read(chunk)
 		_, _ = o.Write(chunk[:n])
 		if err != nil {
 			return
+		}
+		if n == len(chunk) && n < 64<<10 {
+			chunk = make([]byte, 64<<10)
 		}
 	}
 }

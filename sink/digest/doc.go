@@ -52,7 +52,9 @@ func (e *UnsupportedTypeError) Error() string {
 // Batch gives the digest of one batch. Its arrays must be sound. The only error is
 // an [*UnsupportedTypeError] (unions).
 func Batch(topic string, batch arrow.RecordBatch) (Sum, error) {
-	h := &hasher{out: xxhash.New()}
+	h := hashers.Get().(*hasher)
+	defer hashers.Put(h)
+	h.out.Reset()
 	h.text(topic)
 	h.number(uint64(batch.NumRows()))
 	for _, field := range batch.Schema().Fields() {

@@ -3,6 +3,7 @@ package digest
 import (
 	"encoding/binary"
 	"math/bits"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/cespare/xxhash/v2"
@@ -18,6 +19,9 @@ type hasher struct {
 	out     *xxhash.Digest
 	scratch []byte
 }
+
+// hashers keeps some for the next batch: of a small job there is only one.
+var hashers = sync.Pool{New: func() any { return &hasher{out: xxhash.New()} }}
 
 // span is the values [from, to) of an array, its own offset not included.
 type span struct{ from, to int }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -48,12 +49,14 @@ func (g rowGroup) described() (rowgroup.RowGroup, error) {
 // memory. Encoded pages wait in it until the group is finished.
 type encoder struct {
 	groups *rowgroup.Encoder
-	out    *bufio.Writer
 }
 
 // outBytes is how much a finished group gathers of its small pieces (page
 // headers, indexes) before a write.
 const outBytes = 64 << 10
+
+// gatherers are kept for the next row group, of whichever file.
+var gatherers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, outBytes) }}
 
 // newEncoder makes an encoder of batches of the schema, which has the lineage
 // columns last. It refuses what [driverError] names.
@@ -70,17 +73,20 @@ func newEncoder(schema *arrow.Schema, o encoding) (*encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &encoder{groups: groups, out: bufio.NewWriterSize(nil, outBytes)}, nil
+	return &encoder{groups: groups}, nil
 }
 
 // finish writes the row group to out and gives it, with Start 0.
 func (e *encoder) finish(out io.Writer) (rowGroup, error) {
-	e.out.Reset(out)
-	group, err := e.groups.Finish(e.out)
+	gathered := gatherers.Get().(*bufio.Writer)
+	defer gatherers.Put(gathered)
+	gathered.Reset(out)
+	defer gathered.Reset(nil) // it may not keep the file
+	group, err := e.groups.Finish(gathered)
 	if err != nil {
 		return rowGroup{}, err
 	}
-	if err := e.out.Flush(); err != nil {
+	if err := gathered.Flush(); err != nil {
 		return rowGroup{}, err
 	}
 	meta, err := group.MarshalBinary()

@@ -31,7 +31,7 @@ func (l *lineage) columns(n int) []arrow.Array {
 	if l.constant[0] == nil || l.constant[0].Len() < n {
 		l.release()
 		// Most jobs are small, and the pieces of a large one differ little in length.
-		length := min(pieceRows, max(1<<10, 2*n))
+		length := min(pieceRows, max(1<<7, 2*n))
 		for i, value := range l.values {
 			l.constant[i] = repeated(value, length)
 		}

@@ -6,9 +6,9 @@ import "sync"
 // all columns of an encoder and used again for the next group.
 
 const (
-	smallestBlock = 16 << 10
+	smallestBlock = 1 << 10
 	largestBlock  = 1 << 20
-	blockClasses  = 7 // 16 KiB << 6 is 1 MiB
+	blockClasses  = 11 // 1 KiB << 10 is 1 MiB
 )
 
 // blockPool keeps free blocks by size. It may be used from several goroutines.

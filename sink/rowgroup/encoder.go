@@ -73,7 +73,9 @@ type Encoder struct {
 	spent   []time.Duration
 	sortBy  []int
 	pool    blockPool
-	spaces  []*workspace
+	codec   Compression
+	level   int
+	spaces  []*workspace // one for each worker, made at its first use
 	rows    int64
 	size    int64
 	last    *arrow.Schema // of the batch before: it need not be compared again
@@ -112,11 +114,9 @@ func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	e := &Encoder{schema: schema, tree: tree, spent: make([]time.Duration, leaves)}
-	for range min(workers, leaves) {
-		w := &workspace{}
-		w.codec.kind, w.codec.level = opts.Compression, opts.Level
-		e.spaces = append(e.spaces, w)
+	e := &Encoder{
+		schema: schema, tree: tree, codec: opts.Compression, level: opts.Level,
+		spent: make([]time.Duration, leaves), spaces: make([]*workspace, min(workers, leaves)),
 	}
 	for i, lf := range tree.leaves {
 		c := &column{leaf: lf, limits: lim, codec: opts.Compression, compat: opts.Compat || lf.plain}
@@ -150,6 +150,14 @@ func New(schema *arrow.Schema, opts Options) (*Encoder, error) {
 		c.begin()
 	}
 	return e, nil
+}
+
+// space gives the memory of the kth worker.
+func (e *Encoder) space(k int) *workspace {
+	if e.spaces[k] == nil {
+		e.spaces[k] = &workspace{codec: compressor{kind: e.codec, level: e.level}}
+	}
+	return e.spaces[k]
 }
 
 func (e *Encoder) find(name string) int {
@@ -236,7 +244,7 @@ func (e *Encoder) each(parallel bool, do func(w *workspace, i int) error) error 
 	workers := len(e.spaces)
 	if !parallel || workers == 1 {
 		for i := range e.columns {
-			if err := guarded(e.spaces[0], i); err != nil {
+			if err := guarded(e.space(0), i); err != nil {
 				return err
 			}
 		}
@@ -249,12 +257,13 @@ func (e *Encoder) each(parallel bool, do func(w *workspace, i int) error) error 
 	var wg sync.WaitGroup
 	errs := make([]error, workers)
 	work := func(k int) {
+		space := e.space(k)
 		for !failed.Load() {
 			i := int(next.Add(1)) - 1
 			if i >= len(e.order) {
 				return
 			}
-			if err := guarded(e.spaces[k], e.order[i]); err != nil {
+			if err := guarded(space, e.order[i]); err != nil {
 				errs[k] = err
 				failed.Store(true)
 			}
@@ -314,7 +323,7 @@ func (e *Encoder) Finish(w io.Writer) (RowGroup, error) {
 func (e *Encoder) emit(w io.Writer) (RowGroup, error) {
 	g := RowGroup{Rows: e.rows, chunks: make([]chunk, len(e.columns))}
 	out := &counted{w: w}
-	space := e.spaces[0]
+	space := e.space(0)
 	for i, c := range e.columns {
 		if err := c.finish(space, out, &g.chunks[i]); err != nil {
 			return RowGroup{}, fmt.Errorf("write column %s: %w", c.name, err)
