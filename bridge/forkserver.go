@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,6 @@ type forkServer struct {
 
 // forkRequest says what a fork is to become.
 type forkRequest struct {
-	Fork        uint64   `json:"fork"`
 	Address     []byte   `json:"address"`
 	Token       string   `json:"token"`
 	Marker      string   `json:"marker"`
@@ -206,8 +206,10 @@ func (s *forkServer) fork(request forkRequest, output *os.File) (root, error) {
 	s.waiting[id] = reply
 	s.mu.Unlock()
 
-	request.Fork = id
-	err := s.send(request, output)
+	body, err := json.Marshal(request)
+	if err == nil {
+		err = s.send(forkMessage, id, body, rights(output))
+	}
 	if err == nil {
 		timer := time.NewTimer(forkTime)
 		defer timer.Stop()
@@ -234,21 +236,20 @@ func (s *forkServer) fork(request forkRequest, output *os.File) (root, error) {
 	return nil, err
 }
 
-// send writes one message, with a descriptor when output is given.
-func (s *forkServer) send(message any, output *os.File) error {
-	body, err := json.Marshal(message)
-	if err != nil {
-		return err
-	}
-	if len(body) > longestMessage {
-		return fmt.Errorf("a request of %d bytes", len(body))
-	}
-	var attached []byte
-	if output != nil {
-		attached = rights(output)
+// What the host says begins with one of these, and a number.
+const (
+	forkMessage = 'F' // the number of the request, which follows as JSON
+	reapMessage = 'R' // the process
+)
+
+// send writes one message, with what [rights] gave.
+func (s *forkServer) send(kind byte, number uint64, body, attached []byte) error {
+	message := append(binary.BigEndian.AppendUint64([]byte{kind}, number), body...)
+	if len(message) > longestMessage {
+		return fmt.Errorf("a request of %d bytes", len(message))
 	}
 	_ = s.control.SetWriteDeadline(time.Now().Add(forkTime))
-	_, _, err = s.control.WriteMsgUnix(body, attached, nil)
+	_, _, err := s.control.WriteMsgUnix(message, attached, nil)
 	return err
 }
 
@@ -342,9 +343,7 @@ func (s *forkServer) endIfDone() {
 }
 
 func (s *forkServer) reap(forked *forkedRoot) {
-	_ = s.send(struct {
-		Reap int `json:"reap"`
-	}{forked.process}, nil) // a server that is gone needs not be told
+	_ = s.send(reapMessage, uint64(forked.process), nil, nil) // a server that is gone needs not be told
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.children, forked.process)

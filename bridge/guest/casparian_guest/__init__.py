@@ -12,4 +12,5 @@ slices      tables cut into batches, and batches as bytes
 sdk         a stand-in for casparian_flow.sdk
 forkserver  a warm interpreter, which is forked for each job
 identity    what makes a fork a process of its own
+pages       the memory that every fork writes to, copied for it in one go
 """

@@ -2,17 +2,23 @@
 itself, and is forked for each job. Linux only.
 
 The host speaks to it through one SOCK_SEQPACKET pair, descriptor 3, which no
-other process has an end of. Each message is one JSON object.
+other process has an end of. What the host says begins with a byte and a u64,
+big-endian; each message of the warm interpreter is one JSON object.
 
-    host                                            warm interpreter
-                                                    {"ready": {...}} or {"refused": why}
-    {"fork": n, address, token, marker, ...} + fd   {"fork": n, "pid": pid} or {"fork": n, "declined": why}
-                                                    {"ended": pid, "code": ..., "status": ...}
-    {"reap": pid}
+    host                                               warm interpreter
+                                                       {"ready": {...}} or {"refused": why}
+    F n {"address", "token", "marker", ...} and a      {"fork": n, "pid": pid}
+        descriptor for the output                      or {"fork": n, "declined": why}
+                                                       {"ended": pid, "code": ..., "status": ...}
+    R pid
 
-A job that has ended stays a zombie until the host says reap: so long nobody else
-can get its process id, and the host may kill what it left. When the host closes
-its end, the warm interpreter ends.
+A job that has ended stays a zombie until the host says R: so long nobody else can
+get its process id, and the host may kill what it left. When the host closes its
+end, the warm interpreter ends.
+
+After a fork each page that either process writes to is copied first, which takes
+longer than most of what is done with it. So both take the shortest way there is:
+little Python between two forks, and the request is for the fork to read.
 """
 import base64
 import gc
@@ -23,18 +29,35 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
+import time
 import traceback
 import warnings
 
-from . import frames, identity, plugin, publish, session, wire  # noqa: F401
+from . import frames, identity, pages, plugin, publish, session, wire  # noqa: F401
 
 CONTROL = 3
-LONGEST = 256 << 10
+FORK, REAP = ord("F"), ord("R")
+REQUEST = struct.Struct(">BQ")
+LONGEST = 64 << 10
+ONE_DESCRIPTOR = socket.CMSG_SPACE(4)
 # What nearly every plugin imports, where it is installed.
 USUAL = ("numpy", "pyarrow", "pandas")
 SELF_TEST_SECONDS = 30
+# CPython specializes code that has run eight times, and writes to it until then.
+REHEARSALS = 8
+
+
+# Compiled, never run.
+SAMPLE = b"""
+import os
+class Handler:
+    def consume(self, event):
+        with open(event.path) as file:
+            yield {"rows": [f"{line}" for line in file], "name": os.path.basename(event.path)}
+"""
 
 
 class Unfit(Exception):
@@ -47,7 +70,8 @@ def main(learned):
     try:
         server = Server(control)
         preload(USUAL)
-        rehearse()
+        for _ in range(REHEARSALS):
+            rehearse()
         server.prove(learned)
     except Unfit as unfit:
         send(control, {"refused": str(unfit)})
@@ -65,6 +89,18 @@ def send(control, message):
     control.sendall(json.dumps(message).encode("ascii"))
 
 
+def receive_all(channel, seconds):
+    """What the peer sends until it closes its end. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    parts = []
+    while True:
+        channel.settimeout(max(0.001, deadline - time.monotonic()))
+        part = channel.recv(64 << 10)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
 def preload(names):
     for name in names:
         try:
@@ -76,17 +112,17 @@ def preload(names):
 
 
 def rehearse():
-    """Convert and encode a small frame: much of the libraries is imported with the
-    first use of it."""
+    """What most jobs do: compile a source, make small frames, convert and encode them.
+    Much of the libraries is imported with the first use of it."""
+    compile(SAMPLE, "<rehearsal>", "exec", dont_inherit=True)
     pyarrow, pandas = sys.modules.get("pyarrow"), sys.modules.get("pandas")
     if pyarrow is None:
         return
     from . import slices
 
-    columns = {"a": [1, 2], "b": ["x", None], "c": [0.5, 1.5]}
-    samples = [columns]
+    samples = [{"a": [1, 2], "b": ["x", None], "c": [0.5, 1.5]}, {"a": range(2), "b": ["x", "y"], "c": [True, False]}]
     if pandas is not None:
-        samples.append(pandas.DataFrame(columns))
+        samples += [pandas.DataFrame(columns) for columns in samples]
     encoder = slices.Encoder(1024, 1 << 20, 8 << 20)
     for table in frames.tables(samples):
         for rows, stream in encoder.encode(table):
@@ -98,14 +134,13 @@ def python_threads():
 
 
 def native_threads():
-    return len(os.listdir("/proc/self/task"))
+    return os.stat("/proc/self/task").st_nlink - 2  # it counts as a folder for each
 
 
 class Server:
     def __init__(self, control):
         self._control = control
-        self._place = identity.marker_place()
-        self._pid = os.getpid()
+        self._forks = identity.Forks()
         self._children = set()  # running
         self._known_threads = 0
         # A child's end wakes the loop up.
@@ -129,9 +164,10 @@ class Server:
             # Nothing is known of how threads of these bear a fork.
             preload([name])
             self._check(" after the import of " + name)
+        self._forks.prepare()
         gc.collect()
         gc.freeze()  # collections in the forks leave these objects' pages alone
-        self._self_test()
+        self._copier = pages.Copier(self._self_test())
         self._check()
         send(self._control, {"ready": {
             "python": "%d.%d.%d" % sys.version_info[:3],
@@ -150,49 +186,52 @@ class Server:
             raise Unfit("a plugin was loaded into it")
 
     def _self_test(self):
-        reader, writer = os.pipe()
+        """Fork once, and give the pages that the fork wrote to."""
+        areas = pages.areas()
+        ours, theirs = socket.socketpair()
         pid = self._fork()
         if pid == 0:
             try:
-                os.close(reader)
-                self._test_in_child()
-                os.write(writer, b"passed")
+                ours.close()
+                answer = {"written": self._test_in_child(areas)}
             except BaseException:
-                os.write(writer, traceback.format_exc().encode("ascii", "replace")[-2000:])
+                answer = {"failed": traceback.format_exc()[-2000:]}
+            try:
+                send(theirs, answer)
             finally:
                 os._exit(0)
-        os.close(writer)
+        theirs.close()
         try:
-            poll = select.poll()
-            poll.register(reader, select.POLLIN)
-            answered = poll.poll(SELF_TEST_SECONDS * 1000)
-            answer = os.read(reader, 4096) if answered else b""
+            answer = receive_all(ours, SELF_TEST_SECONDS)
+        except TimeoutError:
+            raise Unfit("a fork of it hung in its self-test") from None
         finally:
-            os.close(reader)
+            ours.close()
             os.kill(pid, signal.SIGKILL)  # it has nothing more to do
             _, status = os.waitpid(pid, 0)
-        if answer == b"passed":
-            return
-        if not answered:
-            raise Unfit("a fork of it hung in its self-test")
-        raise Unfit("a fork of it failed its self-test (wait status %d): %s"
-                    % (status, answer.decode("ascii", "replace").strip()))
+        try:
+            return json.loads(answer)["written"]
+        except (ValueError, KeyError):
+            raise Unfit("a fork of it failed its self-test (wait status %d): %s"
+                        % (status, answer.decode("ascii", "replace").strip())) from None
 
-    def _test_in_child(self):
+    def _test_in_child(self, areas):
         self._forget_server()
-        marker = "f" * self._place[1]
-        identity.assume(self._place, marker, self._pid)
+        marker = "f" * self._forks.marker_length
+        self._forks.assume(marker)
         with open("/proc/self/environ", "rb") as environ:
             if (identity.MARKER + "=" + marker).encode() not in environ.read().split(b"\0"):
                 raise RuntimeError("the marker of a fork cannot be seen from outside")
+        rehearse()
+        written = pages.written(areas)
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             square = numpy.ones((128, 128))
             assert (square @ square)[0, 0] == 128
-        rehearse()
         thread = threading.Thread(target=lambda: None)
         thread.start()
         thread.join()
+        return written
 
     # Work.
 
@@ -231,30 +270,32 @@ class Server:
     def _answer(self):
         """Handle one message; false at the end of the connection."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, LONGEST, 4)
+            data, ancillary, _, _ = self._control.recvmsg(LONGEST, ONE_DESCRIPTOR)
         except OSError:
             return False
         if not data:
             return False
-        message = json.loads(data)
-        if "reap" in message:
-            os.waitpid(message["reap"], 0)
+        kind, number = REQUEST.unpack_from(data)
+        if kind == REAP:
+            os.waitpid(number, 0)
             return True
+        output = int.from_bytes(ancillary[0][2], sys.byteorder)
         try:
             self._check()
             pid = self._fork()
         except (Unfit, OSError) as error:
-            self._send({"fork": message["fork"], "declined": str(error)})
+            self._send({"fork": number, "declined": str(error)})
         else:
             if pid == 0:
-                self._become(message, descriptors[0])
+                self._become(data[REQUEST.size:], output)
             self._children.add(pid)
-            self._send({"fork": message["fork"], "pid": pid})
-        for descriptor in descriptors:
-            os.close(descriptor)
+            self._send({"fork": number, "pid": pid})
+        os.close(output)
         return True
 
     def _fork(self):
+        if sys.version_info < (3, 12):
+            return os.fork()
         with warnings.catch_warnings():
             # Python warns of any second native thread. Those there are, are known.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -265,14 +306,15 @@ class Server:
         os.close(self._woken)
         os.close(self._wakeup)
 
-    def _become(self, message, output):
+    def _become(self, request, output):
         """Run one job in the forked process. Does not return."""
         status = 1
         try:
+            self._copier()
             self._forget_server()
-            identity.assume(
-                self._place, message["marker"], self._pid,
-                environment=[base64.b64decode(variable) for variable in message["environment"] or ()],
+            message = json.loads(request)
+            self._forks.assume(
+                message["marker"], environment=[base64.b64decode(variable) for variable in message["environment"] or ()],
                 folder=base64.b64decode(message["folder"] or ""), output=output, outlive=message["outlive"])
             # Whatever confines a job is put on here: the process is the job's own, and
             # no byte of the plugin has been read.

@@ -41,12 +41,13 @@ def load(job):
 
 
 def show_in_tracebacks(filename, source):
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
-        text = source.decode(encoding, "replace")
-    except SyntaxError:
-        text = source.decode("utf-8", "replace")
-    lines = text.splitlines(True)
+    encoding = "utf-8"
+    if not source.isascii():
+        try:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+        except SyntaxError:
+            pass
+    lines = source.decode(encoding, "replace").splitlines(True)
     # No modification time: the entry is never checked against a file.
     linecache.cache[filename] = (len(source), None, lines, filename)
 

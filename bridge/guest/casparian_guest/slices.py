@@ -37,6 +37,8 @@ class Encoder:
                     yield part.num_rows, self._stream(part)
 
     def _rows_per_slice(self, table):
+        if table.num_rows <= self._rows and table.nbytes <= self._size:
+            return table.num_rows  # which is what the rest would give
         size = sum(weight(column) for column in table.columns)
         return max(1, min(self._rows, self._size * table.num_rows // max(1, size)))
 
@@ -56,11 +58,10 @@ class Encoder:
             yield from self._halved(half)
 
     def _stream(self, batch):
-        need = batch.schema.serialize().size + pa.ipc.get_record_batch_size(batch) + OVERHEAD
-        for column in batch.columns:
-            if pa.types.is_dictionary(column.type):
-                need += column.dictionary.nbytes + OVERHEAD
-        while True:
+        length, need = self._write(batch), 0
+        while length is None:
+            # Dictionaries inside of nested columns may take more than is counted.
+            need = max(self._need(batch), 2 * need)
             if need > self._frame + OVERHEAD:
                 raise ValueError(
                     "a batch of %d rows takes %d bytes, a frame of the bridge holds %d: "
@@ -68,16 +69,22 @@ class Encoder:
             if self._buffer.size < need:
                 self._buffer = pa.allocate_buffer(need + need // 4, resizable=True)
             length = self._write(batch)
-            if length is not None:
-                break
-            need = 2 * self._buffer.size  # dictionaries inside of nested columns
         if length > self._frame:
             raise ValueError("a batch of %d rows takes %d bytes, a frame of the bridge holds %d"
                              % (batch.num_rows, length, self._frame))
         return memoryview(self._buffer)[:length]
 
+    def _need(self, batch):
+        need = batch.schema.serialize().size + pa.ipc.get_record_batch_size(batch) + OVERHEAD
+        for column in batch.columns:
+            if pa.types.is_dictionary(column.type):
+                need += column.dictionary.nbytes + OVERHEAD
+        return need
+
     def _write(self, batch):
         """The stream's length, None when the buffer is too short."""
+        if batch.nbytes > self._buffer.size:
+            return None
         sink = pa.FixedSizeBufferWriter(self._buffer)
         try:
             writer = pa.ipc.new_stream(sink, batch.schema, options=self._options)
