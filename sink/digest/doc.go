@@ -65,6 +65,7 @@ func Batch(topic string, batch arrow.RecordBatch) (Sum, error) {
 		if err := h.values(column.Data(), all); err != nil {
 			return 0, err
 		}
+		h.work.Worked(int(column.Data().SizeInBytes()))
 	}
 	return Sum(h.out.Sum64()), nil
 }

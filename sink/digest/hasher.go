@@ -7,6 +7,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/casparian-flow/casparian-worker/sink/yield"
 )
 
 // hasher feeds the canonical form of values to the hash. The form is a stream of
@@ -18,6 +20,7 @@ import (
 type hasher struct {
 	out     *xxhash.Digest
 	scratch []byte
+	work    yield.Counter
 }
 
 // hashers keeps some for the next batch: of a small job there is only one.

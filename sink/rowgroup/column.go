@@ -312,6 +312,7 @@ func (c *column) encode(w *workspace, p *pageContent) error {
 	for _, s := range body {
 		c.store.write(s)
 	}
+	w.work.Worked(raw)
 	c.pageCounts[enc]++
 	c.raw += int64(len(header) + raw)
 	c.rows += int64(p.rows)

@@ -1,8 +1,11 @@
 package rowgroup
 
+import "github.com/casparian-flow/casparian-worker/sink/yield"
+
 // workspace is the memory that encoding one page needs. Each worker has one;
 // nothing in it outlives the page.
 type workspace struct {
+	work    yield.Counter
 	levels  levels
 	content pageContent
 	oneRow  bool // a single row is loaded: it cannot be made smaller
