@@ -254,7 +254,7 @@ func (g *Guest) run() {
 	}
 	g.interrupt(err) // the guest sees its connection end, and leaves
 	if err == nil {
-		g.dismantle(leaveTime)
+		g.dismantle(leaveTime, g.host.census.take) // nothing waits for it
 		return
 	}
 	g.mu.Lock()
@@ -269,7 +269,7 @@ func (g *Guest) run() {
 	if errors.As(err, &raised) || errors.As(err, &ended) && ended.Kind == EndedEarly {
 		patience = failTime
 	}
-	status := g.dismantle(patience)
+	status := g.dismantle(patience, processTable)
 	if raised != nil {
 		raised.Output = g.Output()
 	}
@@ -359,15 +359,16 @@ func (g *Guest) conclude(result error) {
 }
 
 // dismantle ends the guest's processes and gives back everything that it held.
-// The root gets patience to end by itself; then its status is returned.
-func (g *Guest) dismantle(patience time.Duration) (status string) {
+// The root gets patience to end by itself; then its status is returned. Table is for
+// the first look at what is left.
+func (g *Guest) dismantle(patience time.Duration, table func() ([]process, error)) (status string) {
 	if g.total != nil {
 		g.total.Stop()
 	}
 	byItself := waitFor(g.exited, patience)
 	// The root stays a zombie while its tree is killed: its pid is nobody else's.
 	crashpoint.Reach(crashpoint.GuestEndBefore)
-	err := KillTree(g.process, killTime)
+	err := killTreeIn(table, g.process, killTime, nil)
 	crashpoint.Reach(crashpoint.GuestEndAfter)
 	g.root.release()
 	if waitFor(g.exited, killTime) {

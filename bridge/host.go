@@ -98,6 +98,7 @@ type Host struct {
 	launcher   *launcher
 	warm       *warmPool // nil: every guest starts cold
 	learned    *learned  // nil: imports are not learned
+	census     census
 
 	starting sync.WaitGroup // calls of Start
 

@@ -59,17 +59,24 @@ const leastRounds = 20
 
 // killTree is KillTree without the trees of these processes.
 func killTree(p Process, grace time.Duration, spared map[int]bool) error {
+	return killTreeIn(processTable, p, grace, spared)
+}
+
+// killTreeIn is killTree that gets its first look at the process table from first.
+func killTreeIn(first func() ([]process, error), p Process, grace time.Duration, spared map[int]bool) error {
 	deadline := time.Now().Add(grace)
 	pause := time.Millisecond
 	rootSeen := false
 	// A process that is being taken apart has no environment any more, and has not
 	// ended yet: whoever was found stays a member until it is gone.
 	found := make(map[int]uint64)
+	read := first
 	for round := 1; ; round++ {
-		table, err := processTable()
+		table, err := read()
 		if err != nil {
 			return err
 		}
+		read = processTable
 		rootSeen = rootIn(p, table, rootSeen)
 		living := treeOf(p, table, rootSeen, found, spared)
 		if len(living) == 0 {
@@ -109,11 +116,7 @@ func rootIn(p Process, table []process, seen bool) bool {
 // spared. found has the start times of those that were known to before.
 func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64, spared map[int]bool) []process {
 	self := os.Getpid()
-	children := make(map[int][]int, len(table))
 	member := make(map[int]bool)
-	for i, entry := range table {
-		children[entry.parent] = append(children[entry.parent], i)
-	}
 	for _, entry := range table {
 		if entry.pid == self || entry.pid <= 1 || spared[entry.pid] {
 			continue
@@ -127,19 +130,15 @@ func treeOf(p Process, table []process, rootSeen bool, found map[int]uint64, spa
 			member[entry.pid] = true
 		}
 	}
-	// Descendants of all members, however many steps away.
-	for frontier := keys(member); len(frontier) > 0; {
-		var next []int
-		for _, pid := range frontier {
-			for _, i := range children[pid] {
-				child := table[i].pid
-				if child != self && !member[child] && !spared[child] {
-					member[child] = true
-					next = append(next, child)
-				}
+	// Descendants of all members, however many steps away. A child mostly has a higher
+	// pid than its parent, and stands behind it: one pass finds them, one that is all.
+	for known := -1; known != len(member); {
+		known = len(member)
+		for _, entry := range table {
+			if member[entry.parent] && !member[entry.pid] && entry.pid != self && !spared[entry.pid] {
+				member[entry.pid] = true
 			}
 		}
-		frontier = next
 	}
 	var living []process
 	for _, entry := range table {
@@ -169,14 +168,6 @@ func belongsTo(p Process, pid int) bool {
 		}
 	}
 	return false
-}
-
-func keys(set map[int]bool) []int {
-	all := make([]int, 0, len(set))
-	for pid := range set {
-		all = append(all, pid)
-	}
-	return all
 }
 
 // randomName gives 128 random bits in hex: nobody guesses it.

@@ -134,15 +134,25 @@ func startTime(pid int) uint64 {
 	return entry.start
 }
 
+// environOf reads the environment with which the process was started, mostly at once:
+// each read makes the kernel look into the memory of the process anew.
+func environOf(pid int) []byte {
+	file, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	var environ bytes.Buffer
+	environ.Grow(8 << 10)
+	_, _ = environ.ReadFrom(file) // of a process that just ends there is nothing
+	return environ.Bytes()
+}
+
 // carriesMarker looks into the environment with which the process was started.
 // Only processes of our own user can be read, and no others are looked for.
 func carriesMarker(pid int, marker string) bool {
-	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return false
-	}
 	wanted := []byte(MarkerVariable + "=" + marker)
-	for _, variable := range bytes.Split(environ, []byte{0}) {
+	for variable := range bytes.SplitSeq(environOf(pid), []byte{0}) {
 		if bytes.Equal(variable, wanted) {
 			return true
 		}
@@ -152,8 +162,7 @@ func carriesMarker(pid int, marker string) bool {
 
 // markerOf gives the marker of a process; "" when it has none.
 func markerOf(pid int) string {
-	environ, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	for variable := range bytes.SplitSeq(environ, []byte{0}) {
+	for variable := range bytes.SplitSeq(environOf(pid), []byte{0}) {
 		if marker, is := bytes.CutPrefix(variable, []byte(MarkerVariable+"=")); is {
 			return string(marker)
 		}

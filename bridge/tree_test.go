@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -237,4 +239,35 @@ class Handler:
 	}
 	_, err = g.Next(context.Background())
 	panic(err)
+}
+
+// TestACensusBeginsAfterItIsAskedFor: however many share a reading of the process table,
+// each finds what it started before.
+func TestACensusBeginsAfterItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	var c census
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			for range 3 {
+				child := exec.Command("cat") // until its input ends
+				input, err := child.StdinPipe()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := child.Start(); err != nil {
+					t.Error(err)
+					return
+				}
+				table, err := c.take()
+				if err != nil || !slices.ContainsFunc(table, func(p process) bool { return p.pid == child.Process.Pid }) {
+					t.Errorf("process %d is not among %d (%v)", child.Process.Pid, len(table), err)
+				}
+				_ = input.Close()
+				_ = child.Wait()
+			}
+		})
+	}
+	all.Wait()
 }

@@ -218,7 +218,7 @@ func (s *session) observe(ctx context.Context, count int) (o outcome, err error)
 	if err != nil {
 		return o, err
 	}
-	stop := watch(s.pid)
+	stop := watch(s.pid, s.looks())
 	o.jobs = count
 	o.wall, o.each, err = s.jobs(ctx, count)
 	o.usage = stop()
@@ -251,7 +251,7 @@ func measureStarts(ctx context.Context, c contestant, s scenario, input string, 
 		if err != nil {
 			return o, err
 		}
-		stop := watch(at.pid)
+		stop := watch(at.pid, s.looks())
 		_, _, err = at.jobs(ctx, 1)
 		took := time.Since(at.began).Seconds()
 		used := stop()

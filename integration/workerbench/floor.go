@@ -67,7 +67,7 @@ func floor(ctx context.Context, python string, s scenario, input string, imports
 	if _, _, err := inTurns(max(1, s.names), 1, job); err != nil {
 		return o, err
 	}
-	stop := watch(os.Getpid())
+	stop := watch(os.Getpid(), s.looks())
 	o.jobs, o.syncs = s.jobs, -1
 	o.wall, o.each, err = inTurns(s.jobs, s.inFlight, job)
 	o.cpu = stop().cpu // the memory is that of the benchmark

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 //go:embed plugins/*.py
@@ -50,6 +51,15 @@ func (s scenario) shrunk(by int) scenario {
 	}
 	s.jobs, s.slow = max(1, s.jobs/by), max(1, s.slow/by)
 	return s
+}
+
+// looks is how often to look at the memory: seldom where many short jobs come one after
+// the other and are alike, since a look takes as long as a part of such a job.
+func (s scenario) looks() time.Duration {
+	if s.rows <= 1000 && !s.start {
+		return time.Second
+	}
+	return 200 * time.Millisecond
 }
 
 // pluginName is the plugin that the nth job is of.

@@ -102,16 +102,16 @@ func censusOf(pid int) census {
 	return census{field(pid, "status", "VmRSS"), len(open), len(threads)}
 }
 
-// watch measures a tree from now until the returned function is called.
-func watch(root int) (stop func() usage) {
+// watch measures a tree from now until the returned function is called. It looks at the
+// memory every so often: the kernel adds the pages up for each look.
+func watch(root int, every time.Duration) (stop func() usage) {
 	before := cpuOf(root)
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", root), []byte("5"), 0) // forget the peak so far
 	var most int64
 	over := make(chan struct{})
 	var sampling sync.WaitGroup
 	sampling.Go(func() {
-		// The kernel adds the pages up for each look: seldom enough not to disturb.
-		clock := time.NewTicker(200 * time.Millisecond)
+		clock := time.NewTicker(every)
 		defer clock.Stop()
 		for {
 			var sum int64

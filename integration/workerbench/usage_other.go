@@ -2,6 +2,8 @@
 
 package main
 
+import "time"
+
 // usage is what a process tree has used. Only Linux tells that of a whole tree in
 // files; elsewhere the table has times alone.
 type usage struct {
@@ -16,6 +18,6 @@ type census struct {
 
 func censusOf(int) census { return census{} }
 
-func watch(int) (stop func() usage) { return func() usage { return usage{} } }
+func watch(int, time.Duration) (stop func() usage) { return func() usage { return usage{} } }
 
 func memoryOf() int64 { return 0 }

@@ -79,11 +79,17 @@ func (a *assembler) write(p []byte, at int64) error {
 	return nil
 }
 
+// worthHastening is how long a row group is, in bytes, that is not better written
+// together with the footer.
+const worthHastening = 256 << 10
+
 // place takes a finished row group that was written behind the end. The disk begins
-// with it at once: a sync, of which there are few, finds most of the file written.
+// with a long one at once: a sync, of which there are few, finds most of the file written.
 func (a *assembler) place(group rowGroup) {
 	group.Start = a.end
-	a.file.Hasten(group.Start, group.Length)
+	if group.Length >= worthHastening {
+		a.file.Hasten(group.Start, group.Length)
+	}
 	a.end += group.Length
 	a.rows += group.Rows
 	a.groups = append(a.groups, group)
