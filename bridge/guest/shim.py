@@ -13,6 +13,10 @@ if sys.version_info < (3, 9):
 # nothing in it is the plugin's.
 _folder = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [_folder] + [entry for entry in sys.path if entry != _folder]
+if sys.argv[1:2] == ["warm"]:
+    # Before all that does something in a fork.
+    from casparian_guest import pages  # noqa: E402, F401
+
 from casparian_guest import session  # noqa: E402
 
 if sys.argv[1:2] == ["warm"]:

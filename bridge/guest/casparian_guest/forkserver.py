@@ -167,7 +167,7 @@ class Server:
         self._forks.prepare()
         gc.collect()
         gc.freeze()  # collections in the forks leave these objects' pages alone
-        self._copier = pages.Copier(self._self_test())
+        pages.copy_in_forks(self._self_test())
         self._check()
         send(self._control, {"ready": {
             "python": "%d.%d.%d" % sys.version_info[:3],
@@ -310,7 +310,6 @@ class Server:
         """Run one job in the forked process. Does not return."""
         status = 1
         try:
-            self._copier()
             self._forget_server()
             message = json.loads(request)
             self._forks.assume(

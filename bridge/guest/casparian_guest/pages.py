@@ -76,3 +76,25 @@ class Copier:
     def __call__(self):
         """Give the bytes that were copied, or -1."""
         return self._syscall(*self._arguments)
+
+
+_copier = None  # of the next fork
+
+
+def copy_in_forks(ranges):
+    """Have these pages copied in every fork of this process, though not in forks of
+    those."""
+    global _copier
+    _copier = Copier(ranges)
+
+
+def _forked():
+    global _copier
+    copier, _copier = _copier, None
+    if copier is not None:
+        copier()
+
+
+# Python calls the first one first, and the others, threading's and logging's for
+# example, write to some of these pages.
+os.register_at_fork(after_in_child=_forked)
