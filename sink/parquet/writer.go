@@ -371,6 +371,7 @@ func (w *writer) Seal(ctx context.Context) (sink.Token, error) {
 		if err := w.closeGroup(); err != nil {
 			return err
 		}
+		w.encoder = nil // the footer of many columns is large, too
 		sealed, err := w.assembler.seal(w.settled, w.entries())
 		if err != nil {
 			return err
