@@ -37,7 +37,7 @@ func (c *census) take() ([]process, error) {
 	c.next = own
 	wait := censusPause - time.Since(c.last)
 	c.mu.Unlock()
-	time.Sleep(wait)
+	time.Sleep(wait) // for the next guests to end, and nothing tells whether any will
 	c.mu.Lock()
 	c.next, c.last = nil, time.Now() // who asks from here on may have started something since
 	c.mu.Unlock()

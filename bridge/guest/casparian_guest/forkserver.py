@@ -39,7 +39,7 @@ import warnings
 from . import frames, identity, pages, plugin, publish, session, wire  # noqa: F401
 
 CONTROL = 3
-FORK, REAP = ord("F"), ord("R")
+REAP = ord("R")  # whatever else comes is F
 REQUEST = struct.Struct(">BQ")
 LONGEST = 64 << 10
 ONE_DESCRIPTOR = socket.CMSG_SPACE(4)
@@ -48,7 +48,6 @@ USUAL = ("numpy", "pyarrow", "pandas")
 SELF_TEST_SECONDS = 30
 # CPython specializes code that has run eight times, and writes to it until then.
 REHEARSALS = 8
-
 
 # Compiled, never run.
 SAMPLE = b"""
@@ -90,7 +89,7 @@ def send(control, message):
 
 
 def receive_all(channel, seconds):
-    """What the peer sends until it closes its end. Raises TimeoutError."""
+    """What the peer sends until it closes its end. Raises socket.timeout."""
     deadline = time.monotonic() + seconds
     parts = []
     while True:
@@ -203,7 +202,7 @@ class Server:
         theirs.close()
         try:
             answer = receive_all(ours, SELF_TEST_SECONDS)
-        except TimeoutError:
+        except socket.timeout:  # TimeoutError only since Python 3.10
             raise Unfit("a fork of it hung in its self-test") from None
         finally:
             ours.close()
